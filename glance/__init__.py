@@ -1,0 +1,1 @@
+"""An image service whose heart is a pluggable task executor."""

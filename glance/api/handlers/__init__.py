@@ -1,0 +1,1 @@
+"""One file per noun, one function per URL and method. See glance/api/routes.py."""

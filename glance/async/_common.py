@@ -1,0 +1,46 @@
+"""What both executors are: a conductor, plus a way to run one claimed task."""
+
+from glance import interfaces
+from glance.engine.conductor import Conductor
+
+
+class ConductedExecutor(interfaces.TaskExecutor):
+    """An executor whose tasks a conductor claims.
+
+    A subclass says how many at a time (slots) and how one is run (run_flow).
+    """
+
+    def __init__(self, conf, queue, flows, owner):
+        self._conductor = Conductor(
+            queue, flows, owner,
+            run=self.run_flow,
+            slots=self.slots(conf),
+            lease_time=conf.task.lease_time,
+            poll_interval=conf.task.poll_interval,
+            max_attempts=conf.task.max_attempts,
+            stall_timeout=conf.task.stall_timeout,
+        )
+
+    def slots(self, conf):
+        """How many tasks may be under way in this process."""
+        raise NotImplementedError
+
+    def run_flow(self, flow, claim):
+        """Run a flow for a claim; returns its Passage, raises Drops."""
+        raise NotImplementedError
+
+    @property
+    def runs(self):
+        return self._conductor.runs
+
+    def start(self):
+        self._conductor.start()
+
+    def submit(self, task_id):
+        self._conductor.wake()
+
+    def cancel(self, task_id):
+        self._conductor.look()
+
+    def stop(self, grace):
+        self._conductor.stop(grace)

@@ -1,0 +1,243 @@
+"""Puts the service together; the only module that knows every concrete class."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import pathlib
+import time
+
+import sqlalchemy as sa
+import stevedore
+from oslo_db import options as db_options
+
+from glance import conf as options
+from glance import threads, toolbox
+from glance.api import app
+from glance.db import image_repository, migrations, sessions, task_queue, task_repository
+from glance.domain import errors, image
+from glance.domain.import_filter import ImportFilter
+from glance.engine.owners import Owner
+from glance.image_data.sources import SystemResolver
+from glance.image_data.staging import FolderStaging
+from glance.services import Services
+from glance.services.images import Images
+from glance.services.imports import Imports
+from glance.services.tasks import Tasks
+from glance.stores.filesystem import FilesystemStore
+
+LOG = logging.getLogger(__name__)
+
+STORE = 'filesystem'  # the one store there is so far
+BYTE_THREADS = 16
+RESOLVER_THREADS = 4
+
+
+def register_opts(conf):
+    """Register all options that the service reads on this conf."""
+    options.register_opts(conf)
+    conf.register_opts(db_options.database_opts, group='database')
+    app.register_opts(conf)
+
+
+class Folders:
+    """Where things are kept: made if need be, and known to be writable.
+
+    Raises ConfigError with the folder and the reason.
+    """
+
+    def __init__(self, conf):
+        self.state = _path(conf.state_path) or _default_state_path()
+        self.images = _path(conf.glance_store.filesystem_store_datadir) or self.state / 'images'
+        self.staging = _path(conf.task.work_dir) or self.state / 'staging'
+        self.run = self.state / 'run'
+        for name, folder in (
+            ('state_path', self.state), ('state_path', self.run),
+            ('filesystem_store_datadir', self.images), ('work_dir', self.staging),
+        ):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                probe = folder / f'.probe-{os.getpid()}'
+                probe.write_bytes(b'1')  # a full disk lets files be made, but not filled
+                probe.unlink()
+            except OSError as error:
+                raise errors.ConfigError(
+                    f'{name}: {folder} cannot be written to: {error.strerror}.') from None
+
+
+def _path(configured):
+    return pathlib.Path(configured).absolute() if configured else None
+
+
+def _default_state_path():
+    home = os.environ.get('XDG_STATE_HOME') or pathlib.Path.home() / '.local' / 'state'
+    return pathlib.Path(home) / 'glance'
+
+
+def database_url(conf, folders):
+    """The configured URL, or that of a file in the state folder."""
+    return conf.database.connection or sa.URL.create(
+        'sqlite', database=str(folders.state / 'glance.sqlite'))
+
+
+def open_database(conf, folders):
+    return sessions.open_database(database_url(conf, folders))
+
+
+def prepare_database(conf, folders):
+    """Make sure that the tables are there: SQLite is brought up to date, others are checked.
+
+    Raises ConfigError for a database that cannot be served.
+    """
+    url = sa.make_url(database_url(conf, folders))
+    database = sessions.open_database(url)
+    try:
+        with _only_one(folders.run / 'migrate.lock'):
+            if database.dialect == 'sqlite':
+                migrations.sync(database.engine)
+            else:
+                migrations.check(database.engine)
+    except sa.exc.SQLAlchemyError as error:
+        shown = url.render_as_string(hide_password=True)
+        raise errors.ConfigError(
+            f'The database {shown} cannot be used: {getattr(error, "orig", error)}') from None
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def _only_one(path):
+    """One process of this state folder at a time, so that two that start do not collide."""
+    with open(path, 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def flows():
+    """Task type to Flow, from the entry points."""
+    manager = stevedore.ExtensionManager('glance.flows', on_load_failure_callback=_refuse)
+    return {extension.name: extension.plugin() for extension in manager}
+
+
+def executor_class(name):
+    """The executor of that name. Raises ConfigError that lists the known ones."""
+    manager = stevedore.ExtensionManager(
+        'glance.task_executors', on_load_failure_callback=_refuse)
+    if name not in manager:
+        raise errors.ConfigError(
+            f'[task] task_executor = {name} is not known; there are '
+            f'{", ".join(sorted(manager.names()))}.')
+    return manager[name].plugin
+
+
+def _refuse(_manager, entry_point, error):
+    raise errors.ConfigError(
+        f'The plug-in {entry_point.name} ({entry_point.value}) cannot be loaded: {error}')
+
+
+class Application:
+    """The service in one process: its WSGI application and its executor."""
+
+    def __init__(self, conf, folders):
+        self._database = open_database(conf, folders)
+        self._owner = Owner.take(folders.run)
+        queue = task_queue.SqlTaskQueue(
+            self._database, time_to_live=conf.task.task_time_to_live)
+        images = image_repository.SqlImageRepository(self._database)
+        stores = {STORE: FilesystemStore(
+            str(folders.images), file_perm=conf.glance_store.filesystem_store_file_perm)}
+        import_filter = _import_filter(conf)
+        resolver = SystemResolver(threads.NativePool(RESOLVER_THREADS, 'resolver'))
+        known_flows = flows()
+        self.executor = executor_class(conf.task.task_executor)(
+            conf, queue, known_flows, self._owner.name)
+        self._queue = queue
+        toolbox.fill(toolbox.Toolbox(
+            queue=queue, images=images, stores=stores,
+            staging=FolderStaging(str(folders.staging)), runs=self.executor.runs,
+            import_filter=import_filter, resolver=resolver,
+            fetch_limits=_fetch_limits(conf), format_rules=_format_rules(conf),
+            byte_threads=threads.NativePool(BYTE_THREADS, 'bytes', niceness=10)))
+        planners = {'import': Imports(
+            _limits(conf), import_filter, resolver, store=STORE).work}
+        self.services = Services(
+            tasks=Tasks(
+                task_repository.SqlTaskRepository(self._database), queue, self.executor,
+                planners, {flow.type: flow.version for flow in known_flows.values()}),
+            images=Images(images, stores),
+        )
+        self.api = app.build(conf, self.services)
+
+    def start(self):
+        """Free what dead processes of this host held, and begin to run tasks."""
+        dead = self._owner.dead(self._queue.owners())
+        if dead:
+            freed = self._queue.expire(dead)
+            LOG.info('Freed %s tasks of %s processes that ended without handing them back',
+                     freed, len(dead), extra={'action': 'leases_freed'})
+            self._owner.forget(dead)
+        self.executor.start()
+
+    def stop(self, grace=0):
+        """Hand back what cannot end within so many seconds, and close everything."""
+        self.executor.stop(grace)
+        self.close()
+
+    def close(self):
+        """Give back what a stopped application still holds."""
+        self._owner.release()
+        self._database.close()
+
+    def ended(self, task_id, *, by, within=30.0):
+        """The task, once it has ended; for tests and for callers in this process.
+
+        Raises TimeoutError after so many seconds.
+        """
+        until = time.monotonic() + within
+        while not (task := self.services.tasks.get(task_id, by=by)).ended:
+            if time.monotonic() > until:
+                raise TimeoutError(f'Task {task_id} is still {task.status}.')
+            time.sleep(0.01)
+        return task
+
+
+def build(conf):
+    """The application, its folders made and its tables there; not started.
+
+    Raises ConfigError for a configuration that cannot be served.
+    """
+    folders = Folders(conf)
+    prepare_database(conf, folders)
+    return Application(conf, folders)
+
+
+def _import_filter(conf):
+    section = conf.import_filtering_opts
+    import_filter = ImportFilter(**{
+        f'{kind}_{what}': tuple(getattr(section, f'{kind}_{what}'))
+        for kind in ('allowed', 'disallowed') for what in ('schemes', 'hosts', 'ports')})
+    for sentence in import_filter.ignored():
+        LOG.warning('%s', sentence)
+    return import_filter
+
+
+def _limits(conf):
+    return image.Limits(
+        container_formats=tuple(conf.image_format.container_formats),
+        disk_formats=tuple(conf.image_format.disk_formats),
+        property_quota=conf.image_property_quota,
+        tag_quota=conf.image_tag_quota)
+
+
+def _fetch_limits(conf):
+    return toolbox.FetchLimits(
+        size_cap=conf.image_size_cap,
+        connect_timeout=conf.import_filtering_opts.connect_timeout,
+        read_timeout=conf.import_filtering_opts.read_timeout)
+
+
+def _format_rules(conf):
+    return toolbox.FormatRules(
+        require_match=conf.image_format.require_image_format_match,
+        vmdk_allowed_types=tuple(conf.image_format.vmdk_allowed_types),
+        gpt_safety_checks_nonfatal=tuple(conf.image_format.gpt_safety_checks_nonfatal))

@@ -1,0 +1,120 @@
+"""What every command does first: read the configuration, set up the log.
+
+To be imported after glance.threads.use().
+"""
+
+import logging
+import os
+import sys
+
+from oslo_config import cfg
+from oslo_log import log
+
+from glance import bootstrap
+from glance import conf as options
+from glance.domain import errors
+
+LOG = logging.getLogger(__name__)
+
+_CONTEXT_FORMAT = (
+    '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s '
+    '[%(request_id)s %(resource_uuid)s] %(message)s')
+_PLAIN_FORMAT = '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [- -] %(message)s'
+
+
+def configure(program, argv=None, *, cli_opts=()):
+    """The configuration of a command, read, checked, its log set up.
+
+    Raises ConfigError, naming option, value and file, for what is wrong in it.
+    """
+    conf = cfg.ConfigOpts()
+    bootstrap.register_opts(conf)
+    log.register_options(conf)
+    conf.register_cli_opts(cli_opts)
+    conf.set_default('use_stderr', True)
+    conf.set_default('logging_context_format_string', _CONTEXT_FORMAT)
+    conf.set_default('logging_default_format_string', _PLAIN_FORMAT)
+    conf.set_default('default_log_levels', [*log.get_default_log_levels(), 'eventlet=WARN'])
+    folder = os.environ.get('OS_GLANCE_CONFIG_DIR')
+    try:
+        conf(argv, project='glance', prog=program, default_config_files=(
+            _files_in(folder) if folder else None))
+    except cfg.ConfigFilesNotFoundError as error:
+        raise errors.ConfigError(
+            f'The configuration file {", ".join(error.config_files)} does not exist.') from None
+    except cfg.ConfigFileParseError as error:
+        raise errors.ConfigError(f'The configuration cannot be read: {error}') from None
+    _check_values(conf)
+    log.setup(conf, 'glance')
+    for sentence in _unknown(conf):
+        LOG.warning('%s', sentence)
+    return conf
+
+
+def fail(program, error):
+    """Say in one sentence why the command cannot do its work; returns its exit status."""
+    print(f'{program}: {error}', file=sys.stderr)
+    return 1
+
+
+def _files_in(folder):
+    return [path for path in (
+        os.path.join(folder, name) for name in ('glance-api.conf', 'glance-image-import.conf'))
+        if os.path.exists(path)]
+
+
+def _check_values(conf):
+    """Read every option of ours once: oslo.config finds a wrong value only then."""
+    for group, opts in options.list_opts():
+        for opt in opts:
+            try:
+                (conf if group.name == 'DEFAULT' else conf[group.name])[opt.dest]
+            except cfg.ConfigFileValueError as error:
+                value, file = _written(conf, group.name, opt)
+                raise errors.ConfigError(
+                    f'[{group.name}] {opt.name} = {value} in {file} cannot be used: '
+                    f'{_reason(error)}.') from None
+
+
+def _reason(error):
+    """What oslo.config says is wrong, without what our sentence says better."""
+    return str(error).rpartition('is not valid: ')[2].rstrip('.')
+
+
+def _sections(conf):
+    """(file, sections) for each configuration file that was read, the last one first."""
+    for file in reversed(conf.config_file or []):
+        sections = {}
+        cfg.ConfigParser(file, sections).parse()
+        yield file, sections
+
+
+def _written(conf, group, opt):
+    names = {(group, opt.dest), (group, opt.name)} | {
+        (old.group or group, old.name) for old in opt.deprecated_opts}
+    for file, sections in _sections(conf):
+        for section, name in names:
+            if name in sections.get(section, {}):
+                return sections[section][name][-1], file
+    return '?', 'the configuration'
+
+
+def _unknown(conf):
+    """A sentence for each option in the files that nothing will read, in sections of ours.
+
+    In [DEFAULT] stand options of many libraries and of other releases, so there
+    a name has to be close to one of ours to be taken for a typing error.
+    """
+    import difflib
+
+    for group, opts in options.list_opts():
+        known = {name for opt in opts for name in (opt.name, opt.dest)}
+        for file, sections in _sections(conf):
+            for name, values in sections.get(group.name, {}).items():
+                if name in known or name in conf and group.name == 'DEFAULT':
+                    continue
+                close = difflib.get_close_matches(name, known, 1, 0.8)
+                if group.name == 'DEFAULT' and not close:
+                    continue
+                hint = f'; did you mean {close[0]}?' if close else '.'
+                yield f'[{group.name}] {name} = {values[-1]} in {file} is not an option{hint}'

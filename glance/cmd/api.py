@@ -1,0 +1,152 @@
+"""glance-api: serves requests and runs tasks."""
+
+from glance import threads
+
+threads.use(threads.GREEN)  # before anything that knows sockets is imported
+
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+
+import eventlet
+from eventlet import wsgi
+from oslo_service import service
+
+from glance import bootstrap
+from glance.cmd import _start
+from glance.domain import errors
+
+LOG = logging.getLogger(__name__)
+
+PROGRAM = 'glance-api'
+# Past graceful_shutdown_timeout the process is killed; so much earlier tasks are handed back.
+HAND_BACK_MARGIN = 5
+
+
+def main(argv=None):
+    try:
+        conf = _start.configure(PROGRAM, argv)
+        _check_address(conf)
+        listener = _listen(conf)
+        return _serve(conf, listener)
+    except errors.ConfigError as error:
+        return _start.fail(PROGRAM, error)
+
+
+def _check_address(conf):
+    """noauth makes whoever reaches the port an administrator."""
+    if conf.auth_strategy != 'noauth' or conf.noauth_allow_remote:
+        return
+    host = conf.bind_host
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == 'localhost'
+    if not loopback:
+        raise errors.ConfigError(
+            f'bind_host = {host} is not a loopback address, and auth_strategy = noauth lets '
+            'everybody in who reaches it. Set noauth_allow_remote = true if that is wanted.')
+
+
+def _listen(conf):
+    """The listening socket; taken before anything else, so that a second start harms nothing."""
+    family = socket.AF_INET6 if ':' in conf.bind_host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (conf.bind_host, conf.bind_port), family=family, backlog=conf.backlog)
+    except OSError as error:
+        raise errors.ConfigError(
+            f'{conf.bind_host}:{conf.bind_port} cannot be listened on: '
+            f'{os.strerror(error.errno) if error.errno else error}.') from None
+
+
+def _serve(conf, listener):
+    folders = bootstrap.Folders(conf)
+    bootstrap.prepare_database(conf, folders)
+    _announce(conf, listener, folders)
+    if conf.workers == 1:
+        # Built here, not in the service's thread, so that what is wrong ends the start.
+        api = ApiService(conf, listener, bootstrap.Application(conf, folders))
+        launcher = OneProcess(conf, restart_method='mutate')
+    else:
+        bootstrap.executor_class(conf.task.task_executor)
+        api = ApiService(conf, listener, None)
+        launcher = ManyProcesses(conf, restart_method='mutate')
+    launcher.launch_service(api, workers=conf.workers)
+    return launcher.wait() or 0
+
+
+def _announce(conf, listener, folders):
+    host, port = listener.getsockname()[:2]
+    shown = f'[{host}]' if ':' in host else host
+    LOG.info('glance-api listens on http://%s:%s', shown, port, extra={'action': 'listening'})
+    LOG.info('State in %s, images in %s, staging in %s, database %s', folders.state,
+             folders.images, folders.staging,
+             bootstrap.sa.make_url(bootstrap.database_url(conf, folders)))
+    LOG.info('Tasks are run by %s, %s process(es)', conf.task.task_executor, conf.workers)
+
+
+class ApiService(service.ServiceBase):
+    """The WSGI server and the executor of one process, for oslo.service to start and stop."""
+
+    def __init__(self, conf, listener, application):
+        self._conf = conf
+        self._listener = listener
+        self._application = application
+        self._server = None
+
+    def start(self):
+        if self._application is None:  # a forked worker: everything is made after the fork
+            self._application = bootstrap.Application(
+                self._conf, bootstrap.Folders(self._conf))
+        self._application.start()
+        timeout = self._conf.client_socket_timeout or None
+        self._server = eventlet.spawn(
+            wsgi.server, self._listener, self._application.api,
+            log=logging.getLogger('eventlet.wsgi.server'), log_output=False, debug=False,
+            keepalive=True, socket_timeout=timeout, capitalize_response_headers=False)
+
+    def stop(self, graceful=False):
+        if self._server is None:  # the parent of forked workers
+            return
+        LOG.info('Stopping: no new requests, no new tasks')
+        grace = max(0, self._conf.graceful_shutdown_timeout - HAND_BACK_MARGIN)
+        tasks = eventlet.spawn(self._application.executor.stop, grace)
+        self._server.kill()  # it accepts no more, and waits for requests that have begun
+        with eventlet.Timeout(grace, False), contextlib.suppress(eventlet.greenlet.GreenletExit):
+            self._server.wait()
+        tasks.wait()
+        self._application.close()
+        LOG.info('Stopped')
+
+    def wait(self):
+        pass  # stop() returns when all is done
+
+    def reset(self):
+        pass
+
+
+class OneProcess(service.ServiceLauncher):
+    """oslo.service's launcher, with Ctrl-C as graceful as SIGTERM; the second one kills."""
+
+    def _fast_exit(self, *args):
+        self._graceful_shutdown()
+
+
+class ManyProcesses(service.ProcessLauncher):
+    """The same for several processes: Ctrl-C is for the parent, which stops the others."""
+
+    def _fast_exit(self, signo, frame):
+        self._handle_term(signo, frame)
+
+    def _child_process_handle_signal(self):
+        super()._child_process_handle_signal()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

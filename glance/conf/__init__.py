@@ -1,0 +1,28 @@
+"""The options, one file per section. conf is handed in, never bound at import."""
+
+import importlib
+import pkgutil
+
+from oslo_config import cfg
+
+
+def _sections():
+    for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith('_'):
+            continue
+        yield importlib.import_module(f'{__name__}.{module.name}')
+
+
+def register_opts(conf):
+    """Register all of the service's own options on this conf."""
+    for section in _sections():
+        if section.GROUP is not None:
+            conf.register_group(section.GROUP)
+        conf.register_opts(section.OPTS, group=section.GROUP)
+
+
+def list_opts():
+    """All (group, options) pairs, for oslo-config-generator."""
+    return [
+        (section.GROUP or cfg.OptGroup('DEFAULT'), section.OPTS) for section in _sections()
+    ]

@@ -1,0 +1,169 @@
+"""The tables. tasks, task_info and image_* keep the columns that tools read elsewhere."""
+
+import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext import compiler
+from sqlalchemy.sql import expression
+
+metadata = sa.MetaData(naming_convention={
+    'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
+    'uq': 'uq_%(table_name)s_%(column_0_N_name)s',
+    'fk': 'fk_%(table_name)s_%(column_0_N_name)s',
+    'pk': 'pk_%(table_name)s',
+})
+
+# MySQL's own TEXT ends at 64 KiB, which the input of a task may fill.
+LongText = sa.Text().with_variant(sa.Text(length=2**24 - 1), 'mysql')
+# MySQL's DATETIME has whole seconds unless told otherwise; the order of pages needs more.
+Time = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql')
+# Case matters in ids, names and addresses on every database.
+_binary = 'utf8mb4_bin'
+
+
+def Name(length):
+    return sa.String(length).with_variant(sa.String(length, collation=_binary), 'mysql')
+
+
+tasks = sa.Table(
+    'tasks', metadata,
+    sa.Column('id', Name(36), primary_key=True),
+    sa.Column('type', Name(30), nullable=False),
+    sa.Column('status', Name(30), nullable=False),
+    sa.Column('owner', Name(255), nullable=False),
+    sa.Column('expires_at', Time),
+    sa.Column('image_id', Name(36)),
+    sa.Column('request_id', Name(64)),
+    sa.Column('user_id', Name(64)),
+    sa.Column('created_at', Time, nullable=False),
+    sa.Column('updated_at', Time, nullable=False),
+    sa.Column('deleted_at', Time),
+    sa.Column('deleted', sa.Boolean, nullable=False, default=False),
+    sa.Index('ix_tasks_created_at_id', 'created_at', 'id'),
+    sa.Index('ix_tasks_owner_created_at', 'owner', 'created_at', 'id'),
+    sa.Index('ix_tasks_status', 'status'),
+    sa.Index('ix_tasks_image_id', 'image_id'),
+    sa.Index('ix_tasks_expires_at', 'expires_at'),
+)
+
+task_info = sa.Table(
+    'task_info', metadata,
+    sa.Column('task_id', Name(36), sa.ForeignKey('tasks.id'), primary_key=True),
+    sa.Column('input', LongText),
+    sa.Column('result', LongText),
+    sa.Column('message', LongText),
+)
+
+# One row per task that has not ended, or has and is not tidied up. Times are seconds since
+# 1970 by the database's clock: what is compared with it must not come from another.
+task_queue = sa.Table(
+    'task_queue', metadata,
+    sa.Column('task_id', Name(36), primary_key=True),
+    sa.Column('type', Name(30), nullable=False),
+    sa.Column('flow_version', sa.Integer, nullable=False),
+    sa.Column('work', LongText, nullable=False),
+    sa.Column('request_id', Name(64)),
+    sa.Column('priority', sa.Integer, nullable=False, default=0),
+    sa.Column('posted_at', sa.Double, nullable=False),
+    sa.Column('lease', sa.Integer, nullable=False, default=0),
+    sa.Column('owner', Name(255)),
+    sa.Column('expires_at', sa.Double),
+    sa.Column('touched', sa.Double),
+    sa.Column('attempts', sa.Integer, nullable=False, default=0),
+    sa.Column('furthest_step', sa.Integer, nullable=False, default=0),
+    sa.Column('furthest_bytes', sa.BigInteger, nullable=False, default=0),
+    # where the furthest point stood when the present claim began
+    sa.Column('begun_step', sa.Integer, nullable=False, default=0),
+    sa.Column('begun_bytes', sa.BigInteger, nullable=False, default=0),
+    sa.Column('outcome', Name(30)),
+    sa.Column('message', LongText),
+    sa.Column('cancel_requested', sa.Boolean, nullable=False, default=False),
+    sa.Index('ix_task_queue_next', 'priority', 'posted_at', 'task_id'),
+    sa.Index('ix_task_queue_owner', 'owner'),
+)
+
+images = sa.Table(
+    'images', metadata,
+    sa.Column('id', Name(36), primary_key=True),
+    sa.Column('name', Name(255)),
+    sa.Column('status', Name(30), nullable=False),
+    sa.Column('visibility', Name(30), nullable=False),
+    sa.Column('owner', Name(255)),
+    sa.Column('protected', sa.Boolean, nullable=False, default=False),
+    sa.Column('os_hidden', sa.Boolean, nullable=False, default=False),
+    sa.Column('disk_format', Name(20)),
+    sa.Column('container_format', Name(20)),
+    sa.Column('min_disk', sa.Integer, nullable=False, default=0),
+    sa.Column('min_ram', sa.Integer, nullable=False, default=0),
+    sa.Column('size', sa.BigInteger),
+    sa.Column('virtual_size', sa.BigInteger),
+    sa.Column('checksum', Name(32)),
+    sa.Column('os_hash_algo', Name(64)),
+    sa.Column('os_hash_value', Name(128)),
+    sa.Column('created_by_task', Name(36)),
+    sa.Column('created_at', Time, nullable=False),
+    sa.Column('updated_at', Time, nullable=False),
+    sa.Column('deleted_at', Time),
+    sa.Column('deleted', sa.Boolean, nullable=False, default=False),
+    sa.Index('ix_images_created_at_id', 'created_at', 'id'),
+    sa.Index('ix_images_owner_created_at', 'owner', 'created_at', 'id'),
+    sa.Index('ix_images_created_by_task', 'created_by_task'),
+)
+
+image_properties = sa.Table(
+    'image_properties', metadata,
+    sa.Column('image_id', Name(36), sa.ForeignKey('images.id'), primary_key=True),
+    sa.Column('name', Name(255), primary_key=True),
+    sa.Column('value', LongText, nullable=False),
+)
+
+image_tags = sa.Table(
+    'image_tags', metadata,
+    sa.Column('image_id', Name(36), sa.ForeignKey('images.id'), primary_key=True),
+    sa.Column('value', Name(255), primary_key=True),
+)
+
+image_locations = sa.Table(
+    'image_locations', metadata,
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True),
+    sa.Column('image_id', Name(36), sa.ForeignKey('images.id'), nullable=False),
+    sa.Column('store', Name(255), nullable=False),
+    sa.Column('value', LongText, nullable=False),
+    sa.Column('status', Name(30), nullable=False),
+    sa.Column('created_at', Time, nullable=False),
+    sa.Index('ix_image_locations_image_id', 'image_id'),
+    sa.Index('ix_image_locations_status', 'status'),
+)
+
+
+class now(expression.FunctionElement):
+    """The database's clock: seconds since 1970, with fractions."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiler.compiles(now, 'sqlite')
+def _now_sqlite(element, compiled, **_kw):
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiler.compiles(now, 'postgresql')
+def _now_postgresql(element, compiled, **_kw):
+    return 'extract(epoch from clock_timestamp())'
+
+
+@compiler.compiles(now, 'mysql')
+def _now_mysql(element, compiled, **_kw):
+    return 'unix_timestamp(sysdate(6))'
+
+
+def utcnow():
+    """The time for created_at and the like, as the tables keep it: naive, in UTC."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def aware(time):
+    """A time of the tables as the rest of the service has it."""
+    return None if time is None else time.replace(tzinfo=datetime.UTC)

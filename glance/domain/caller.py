@@ -1,0 +1,14 @@
+"""Who asks."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Caller:
+    """The identity a request came with, as services need it."""
+
+    project_id: str
+    user_id: str | None = None
+    is_admin: bool = False
+    roles: tuple[str, ...] = ()
+    request_id: str | None = None

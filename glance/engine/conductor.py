@@ -1,0 +1,265 @@
+"""Claims entries, renews leases, hears cancels, begins runs, ends failed tasks.
+
+The database is the truth: wake() only saves the wait for the next look at it.
+One thread claims, one watches over the leases; runs have a bounded pool.
+"""
+
+import enum
+import logging
+import threading
+import time
+
+from oslo_context import context as oslo_context
+
+from glance import threads
+from glance.domain import errors
+from glance.domain.entry import Outcome
+from glance.domain.lease import Drop, HandBack, LostLease, Stalled
+from glance.engine.runs import LiveRuns
+
+LOG = logging.getLogger(__name__)
+
+WATCH_INTERVAL = 1.0  # seconds between two looks at the cancel flags
+LEAVE_TIME = 5.0  # seconds that runs get to notice that they were told to stop
+OUTAGE_PAUSE = 2.0  # seconds between two tries while the database does not answer
+
+
+class Passage(enum.Enum):
+    """How a runner left a flow that it was not dropped from."""
+
+    DONE = 'done'  # each step ended well
+    UNDONE = 'undone'  # a step failed and all before it is undone
+    BROKEN = 'broken'  # it cannot be told what was undone
+
+
+class Conductor:
+    """Runs what waits in the queue, in this process.
+
+    run    run(flow, claim) -> Passage: walks a flow, its way; raises Drops
+    slots  tasks at the same time
+
+    Times in seconds: lease_time a claim holds, poll_interval between looks at
+    the queue, stall_timeout without progress until a run is given up.
+    """
+
+    def __init__(self, queue, flows, owner, *, run, slots, lease_time, poll_interval,
+                 max_attempts, stall_timeout):
+        self.runs = LiveRuns()
+        self._queue = queue
+        self._flows = flows
+        self._versions = {flow.type: flow.version for flow in flows.values()}
+        self._owner = owner
+        self._run_flow = run
+        self._slots = slots
+        self._lease_time = lease_time
+        self._poll_interval = poll_interval
+        self._max_attempts = max_attempts
+        self._stall_timeout = stall_timeout
+        self._wake = threading.Event()
+        self._look = threading.Event()
+        self._left = threading.Event()
+        self._stopping = False
+        self._watching = False
+        self._pool = None
+        self._threads = []
+
+    def start(self):
+        self._pool = threads.pool(self._slots)
+        self._watching = True
+        for body in (self._claim_on, self._watch_on):
+            thread = threading.Thread(target=body, name=body.__name__, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def wake(self):
+        """Look at the queue now."""
+        self._wake.set()
+
+    def look(self):
+        """Look at the cancel flags now."""
+        self._look.set()
+
+    def stop(self, grace):
+        """Claim no more; hand back what has not ended after grace seconds."""
+        self._stopping = True
+        self._wake.set()
+        self._wait_until_idle(grace)
+        for run in self.runs:
+            run.stop = HandBack()
+        if not self._wait_until_idle(LEAVE_TIME):
+            for run in self.runs:
+                LOG.warning('Task %s does not hear that it should stop; its lease runs out in '
+                            '%s seconds', run.claim.lease.task_id, self._lease_time,
+                            extra={'action': 'task_left'})
+        self._watching = False
+        self._look.set()
+        for thread in self._threads:
+            thread.join(LEAVE_TIME)
+        if self._pool is not None and not len(self.runs):
+            self._pool.shutdown()
+
+    def _wait_until_idle(self, seconds):
+        """Wait until nothing runs; False if something still does after so long."""
+        until = time.monotonic() + seconds
+        while len(self.runs):
+            self._left.clear()
+            remaining = until - time.monotonic()
+            if not len(self.runs) or remaining <= 0:
+                break
+            self._left.wait(remaining)
+        return not len(self.runs)
+
+    # ------------------------------------------------------------- claiming
+
+    def _claim_on(self):
+        while not self._stopping:
+            self._wake.clear()
+            pause = self._poll_interval
+            free = self._slots - len(self.runs)
+            if free > 0:
+                try:
+                    self._begin(free)
+                except errors.DatabaseUnavailable:
+                    pause = max(pause, OUTAGE_PAUSE)
+                except Exception:  # whatever it was, later tasks must not wait for ever
+                    LOG.exception('Looking for waiting tasks failed; trying again')
+            self._wake.wait(pause)
+
+    def _begin(self, free):
+        claims = self._queue.claim(
+            self._owner, free, seconds=self._lease_time, versions=self._versions,
+            running=self.runs.task_ids())
+        for claim in claims:
+            self.runs.begin(claim)
+        for claim in claims:
+            self._pool.submit(self._run, claim)
+
+    # ------------------------------------------------------------- watching
+
+    def _watch_on(self):
+        renew_every = self._lease_time / 3
+        renewed_at = time.monotonic()
+        while self._watching:
+            self._look.wait(min(WATCH_INTERVAL, renew_every))
+            self._look.clear()
+            if not len(self.runs):
+                renewed_at = time.monotonic()
+                continue
+            try:
+                self._hear()
+                if time.monotonic() - renewed_at >= renew_every:
+                    renewed_at = time.monotonic()
+                    self._renew()
+            except errors.DatabaseUnavailable:
+                continue  # said where it was found; leases that nobody takes can be renewed later
+            except Exception:
+                LOG.exception('Renewing leases failed; trying again')
+
+    def _hear(self):
+        running = list(self.runs)  # before asking: what begins meanwhile is not missed below
+        held = {one.lease: one.cancel_requested for one in self._queue.held(self._owner)}
+        for run in running:
+            lease = run.claim.lease
+            if lease not in held:
+                run.stop = run.stop or LostLease(str(lease))
+            elif held[lease]:
+                run.cancelled = True
+
+    def _renew(self):
+        now = time.monotonic()
+        furthest = {}
+        for run in self.runs:
+            if now - run.progress_at > self._stall_timeout:
+                if run.stop is None:
+                    LOG.error('Task %s has made no progress for %s seconds; its run is given up',
+                              run.claim.lease.task_id, self._stall_timeout,
+                              extra={'action': 'task_stalled'})
+                    run.stop = Stalled()
+            else:
+                furthest[run.claim.lease] = run.furthest
+        self._queue.renew(self._owner, furthest, seconds=self._lease_time)
+
+    # ------------------------------------------------------------- running
+
+    def _run(self, claim):
+        """Run one claim from begin to end; nothing may leave this function."""
+        lease = claim.lease
+        oslo_context.RequestContext(
+            request_id=claim.request_id, resource_uuid=lease.task_id, overwrite=True)
+        try:
+            self._pass_through(claim)
+        except Drop as drop:
+            self._dropped(claim, drop)
+        except BaseException as error:
+            # An exit or a bug of ours: the entry must not stay with a process that
+            # does not run it, and it counts as an attempt so that it cannot go on for ever.
+            LOG.error('Running task %s failed', lease.task_id, exc_info=error,
+                      extra={'action': 'run_broke'})
+            self._dropped(claim, Stalled())
+        finally:
+            self.runs.end(lease)
+            self._left.set()
+            self._wake.set()
+
+    def _pass_through(self, claim):
+        lease = claim.lease
+        flow = self._flows[claim.type]
+        outcome, message = claim.outcome, claim.message
+        if outcome == Outcome.FAILURE:
+            flow.discard(lease, claim.work)  # what the last claim had not undone yet
+        elif outcome is None:
+            outcome, message = self._attempt(flow, claim)
+        flow.tidy(lease)
+        self._queue.end(lease)
+        LOG.info('Task %s ended: %s. %s', lease.task_id, outcome, message,
+                 extra={'action': f'task_{outcome}'})
+
+    def _attempt(self, flow, claim):
+        """Run the flow; returns outcome and message."""
+        lease = claim.lease
+        if claim.resumed:
+            flow.discard(lease, claim.work)
+        if claim.attempts >= self._max_attempts:
+            error = errors.AttemptsUsedUp(
+                claim.attempts, _step_after(flow, claim.furthest.step))
+            return self._queue.fail(lease, str(error))
+        if claim.cancel_requested:
+            return self._queue.fail(lease, str(errors.Cancelled()))
+        LOG.info('Task %s begun, claim %s', lease.task_id, lease.number,
+                 extra={'action': 'task_begun'})
+        passage = self._run_flow(flow, claim)
+        outcome, message = self._queue.outcome(lease)
+        if outcome == Outcome.SUCCESS:
+            return outcome, message
+        if passage is not Passage.UNDONE:
+            flow.discard(lease, claim.work)
+        if outcome is None:
+            return self._queue.fail(lease, 'The run of the task broke off; the log says more.')
+        return outcome, message
+
+    def _dropped(self, claim, drop):
+        """Give the entry of a dropped run back, as soon as the database answers."""
+        lease = claim.lease
+        LOG.warning('Task %s stopped in this process, nothing undone: %s', lease.task_id,
+                    type(drop).__name__, extra={'action': 'task_dropped'})
+        if isinstance(drop, LostLease):
+            return
+        run = next((run for run in self.runs if run.claim.lease == lease), None)
+        furthest = run.furthest if run else claim.furthest
+        while True:
+            try:
+                self._queue.release(lease, furthest, died=isinstance(drop, Stalled))
+                return
+            except errors.DatabaseUnavailable:
+                if self._stopping:
+                    return  # the lease runs out by itself
+            except Exception:
+                LOG.exception('Task %s could not be given back; its lease runs out by itself',
+                              lease.task_id)
+                return
+            time.sleep(OUTAGE_PAUSE)
+
+
+def _step_after(flow, finished):
+    steps = flow.each()
+    return steps[min(finished, len(steps) - 1)].name

@@ -1,0 +1,77 @@
+"""What the runs of this process report, and what they are told."""
+
+import dataclasses
+import time
+
+from glance import interfaces
+from glance.domain import errors
+from glance.domain.entry import Claim
+from glance.domain.lease import Drop, LostLease, Point, Stalled
+
+
+@dataclasses.dataclass
+class Run:
+    """One passage through a flow, in this process."""
+
+    claim: Claim
+    point: Point = Point()
+    stop: Drop | None = None  # raised at the next look
+    cancelled: bool = False
+    progress_at: float = dataclasses.field(default_factory=time.monotonic)
+
+    @property
+    def furthest(self):
+        """How far this task has ever come, for the queue."""
+        return max(self.point, self.claim.furthest)
+
+
+class LiveRuns(interfaces.Runs):
+    """The runs of this process by their lease."""
+
+    def __init__(self):
+        self._runs = {}
+
+    def begin(self, claim):
+        run = self._runs[claim.lease] = Run(claim, cancelled=claim.cancel_requested)
+        return run
+
+    def end(self, lease):
+        self._runs.pop(lease, None)
+
+    def __iter__(self):
+        return iter(list(self._runs.values()))
+
+    def __len__(self):
+        return len(self._runs)
+
+    def task_ids(self):
+        """Tasks that must not be claimed by this process: it still runs them.
+
+        Not those declared stalled: the fence makes what they may still do harmless.
+        """
+        return {run.claim.lease.task_id for run in self if not isinstance(run.stop, Stalled)}
+
+    def progress(self, lease, bytes_done=None):
+        run = self._get(lease)
+        run.progress_at = time.monotonic()
+        if bytes_done is not None:
+            run.point = Point(run.point.step, bytes_done)
+        self.check(lease)
+
+    def done(self, lease):
+        run = self._get(lease)
+        run.progress_at = time.monotonic()
+        run.point = Point(run.point.step + 1)
+
+    def check(self, lease):
+        run = self._get(lease)
+        if run.stop is not None:
+            raise run.stop
+        if run.cancelled:
+            raise errors.Cancelled
+
+    def _get(self, lease):
+        try:
+            return self._runs[lease]
+        except KeyError:
+            raise LostLease(str(lease)) from None

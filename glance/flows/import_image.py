@@ -1,0 +1,30 @@
+"""The import of an image: fetch a URL and make an image of it."""
+
+from glance import toolbox
+from glance.flows import calls, steps
+from glance.interfaces import Flow
+
+STEPS = (
+    steps.CreateRecord(),
+    steps.Fetch(),
+    steps.Check(),
+    steps.Store(),
+    steps.Finish(),
+)
+
+
+def discard(lease, work):
+    """Remove all that an import owns: stored bytes, record, staged bytes."""
+    values = work | {'lease': lease}
+    for step in (steps.Store(), steps.CreateRecord()):
+        calls.undo(step, values)
+    tidy(lease)
+
+
+def tidy(lease):
+    """Remove what all claims of this task staged."""
+    toolbox.current().staging.remove(lease.task_id)
+
+
+def get_flow():
+    return Flow(type='import', version=1, steps=STEPS, discard=discard, tidy=tidy)

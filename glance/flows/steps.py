@@ -1,0 +1,124 @@
+"""The steps of an import: plain do and undo. No engine, no database, no HTTP here.
+
+Data travels by name, tools are taken from the toolbox of the process.
+"""
+
+import datetime
+
+from glance import toolbox
+from glance.domain.image import Image, Location, Status
+from glance.image_data import copying, formats, sources
+from glance.interfaces import Step
+
+
+class CreateRecord(Step):
+    """Make the image record, importing, under the id fixed at POST.
+
+    Needs     lease, image_id, owner, properties
+    Undo      removes the record if this task made it
+    """
+
+    name = 'create-record'
+
+    def do(self, lease, image_id, owner, properties):
+        at = datetime.datetime.now(datetime.UTC)
+        toolbox.current().images.create(lease, Image(
+            id=image_id, owner=owner, status=Status.IMPORTING, created_at=at, updated_at=at,
+            created_by_task=lease.task_id, **properties))
+
+    def undo(self, lease, image_id):
+        toolbox.current().images.remove(lease, image_id)
+
+
+class Fetch(Step):
+    """Receive the source into the staging folder of this claim.
+
+    Needs     lease, import_from
+    Gives     staged: path, size in bytes, checksum (MD5) and os_hash_value
+              (SHA-512) in hexadecimal
+    Undo      removes the staging folder of this claim
+    """
+
+    name = 'fetch'
+    gives = 'staged'
+
+    def do(self, lease, import_from):
+        tools = toolbox.current()
+        limits = tools.fetch_limits
+
+        def on_progress(received):
+            tools.runs.progress(lease, received)
+
+        with sources.open(
+                import_from, tools.import_filter, tools.resolver,
+                connect_timeout=limits.connect_timeout, read_timeout=limits.read_timeout,
+                size_cap=limits.size_cap) as source:
+            path = tools.staging.path(lease)
+            copied = copying.receive(
+                source, path, size_cap=limits.size_cap, on_progress=on_progress,
+                pool=tools.byte_threads)
+        return {'path': path, 'size': copied.size, 'checksum': copied.checksum,
+                'os_hash_value': copied.os_hash_value}
+
+    def undo(self, lease):
+        toolbox.current().staging.remove(lease.task_id, number=lease.number)
+
+
+class Check(Step):
+    """Compare the staged bytes with the declared disk_format, and refuse unsafe ones.
+
+    Needs     staged, properties
+    Gives     virtual_size in bytes
+    """
+
+    name = 'check'
+    gives = 'virtual_size'
+
+    def do(self, staged, properties):
+        rules = toolbox.current().format_rules
+        inspected = formats.inspect(
+            staged['path'], properties['disk_format'],
+            vmdk_allowed_types=rules.vmdk_allowed_types, require_match=rules.require_match,
+            gpt_safety_checks_nonfatal=rules.gpt_safety_checks_nonfatal)
+        return inspected.virtual_size
+
+
+class Store(Step):
+    """Put the staged file into a store.
+
+    Needs     lease, image_id, staged, store
+    Gives     location, a URI; announced before the first byte
+    Undo      deletes what was announced, whether or not it came to be
+    """
+
+    name = 'store'
+    gives = 'location'
+
+    def do(self, lease, image_id, staged, store):
+        tools = toolbox.current()
+        url = tools.stores[store].location_of(image_id, lease.number)
+        tools.images.announce(lease, Location(image_id, store, url, 'pending'))
+        tools.stores[store].add(url, staged['path'])
+        return url
+
+    def undo(self, lease, image_id):
+        tools = toolbox.current()
+        for location in tools.images.announced(lease, image_id):
+            tools.stores[location.store].delete(location.url)
+            tools.images.withdraw(lease, location)
+
+
+class Finish(Step):
+    """The one commit: image active, location real, task success.
+
+    Needs     lease, image_id, staged, virtual_size
+    Undo      nothing: what is committed stands, what is not needs none
+    """
+
+    name = 'finish'
+
+    def do(self, lease, image_id, staged, virtual_size):
+        toolbox.current().queue.finish(lease, image_id, {
+            'size': staged['size'], 'virtual_size': virtual_size,
+            'checksum': staged['checksum'], 'os_hash_algo': 'sha512',
+            'os_hash_value': staged['os_hash_value']})

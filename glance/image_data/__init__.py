@@ -1,0 +1,1 @@
+"""Work on bytes: fetch, hash, inspect. Knows no engine and no database."""

@@ -1,0 +1,68 @@
+"""What image files need from the system, from native threads where it takes long.
+
+Nothing here uses what is patched in a green process, so all of it may run in
+native threads.
+"""
+
+import errno
+
+from glance import threads
+
+LARGE = 16 * 2**20  # bytes from which removing a file may take milliseconds
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_full(error):
+    """Whether an OSError says that there is no room, on the disk or in a quota."""
+    return error.errno in _NO_ROOM
+
+
+def waited_for(reply, on_wait, tick=2.0):
+    """What a native thread answers; on_wait is called every tick seconds until then."""
+    while True:
+        try:
+            return reply.wait(tick)
+        except TimeoutError:
+            if reply.given:  # then it is the answer
+                raise
+            on_wait()
+
+
+def write_all(handle, data):
+    """Write all of data to an open file."""
+    os = threads.original('os')
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left):]
+
+
+def sync_folder(path):
+    """Make the names in a folder durable."""
+    os = threads.original('os')
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path, pool):
+    """Remove a file if it is there; a large one in a native thread of the pool."""
+    os = threads.original('os')
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if found.st_size >= LARGE and found.st_nlink == 1:
+        pool.submit(_unlink, path).wait()
+    else:
+        _unlink(path)
+
+
+def _unlink(path):
+    os = threads.original('os')
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,1 @@
+"""Fakes and contract suites: ours, and for authors of plug-ins."""

@@ -1,0 +1,58 @@
+"""The tools of this process, for steps: our one deliberate global.
+
+Steps take plain data and find their tools here, so that an engine on another
+host can build them from nothing but their name. bootstrap fills it once.
+"""
+
+import collections.abc
+import dataclasses
+
+from glance import interfaces
+from glance.domain.import_filter import ImportFilter
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchLimits:
+    """What bounds a fetch. Times in seconds, sizes in bytes."""
+
+    size_cap: int
+    connect_timeout: float
+    read_timeout: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FormatRules:
+    """How content is checked against disk_format ([image_format])."""
+
+    require_match: bool
+    vmdk_allowed_types: tuple[str, ...]
+    gpt_safety_checks_nonfatal: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Toolbox:
+    queue: interfaces.TaskQueue
+    images: interfaces.ImageRepository
+    stores: collections.abc.Mapping[str, interfaces.ImageStore]
+    staging: interfaces.Staging
+    runs: interfaces.Runs
+    import_filter: ImportFilter
+    resolver: interfaces.Resolver
+    fetch_limits: FetchLimits
+    format_rules: FormatRules
+    byte_threads: object  # threads.NativePool
+
+
+_toolbox: Toolbox | None = None
+
+
+def fill(toolbox: Toolbox | None) -> None:
+    """Put the tools of this process in; None empties it, between tests."""
+    global _toolbox
+    _toolbox = toolbox
+
+
+def current() -> Toolbox:
+    if _toolbox is None:
+        raise RuntimeError('The toolbox is empty: bootstrap fills it before a step runs.')
+    return _toolbox

@@ -1,0 +1,90 @@
+"""Does each executor keep the promises of TaskExecutor?"""
+
+import types
+
+import pytest
+import stevedore
+from oslo_config import cfg
+
+from glance import conf as options
+from glance import toolbox
+from glance.testing import fakes
+from glance.testing.contracts import ExecutorContract
+
+
+def make(name, queue, flows, **overrides):
+    """An executor by its entry point, over a queue and flows of a test."""
+    conf = cfg.ConfigOpts()
+    options.register_opts(conf)
+    conf([], default_config_files=[])
+    conf.set_override('poll_interval', 0.05, 'task')
+    conf.set_override('lease_time', 1, 'task')
+    conf.set_override('eventlet_executor_pool_size', 2, 'task')
+    conf.set_override('max_tasks', 2, 'taskflow_executor')
+    for option, value in overrides.items():
+        conf.set_override(option, value, 'taskflow_executor')
+    driver = stevedore.DriverManager('glance.task_executors', name).driver
+    executor = driver(conf, queue, flows, 'this-process')
+    toolbox.fill(types.SimpleNamespace(queue=queue, runs=executor.runs))
+    return executor
+
+
+class TestEventlet(ExecutorContract):
+    def make_executor(self, queue, flows):
+        return make('eventlet', queue, flows)
+
+
+class TestTaskflowSerial(ExecutorContract):
+    def make_executor(self, queue, flows):
+        return make('taskflow', queue, flows, engine_mode='serial', max_workers=2)
+
+
+class TestTaskflowParallel(ExecutorContract):
+    overlapping = 3
+
+    def make_executor(self, queue, flows):
+        return make('taskflow', queue, flows, engine_mode='parallel', max_workers=10)
+
+    def test_steps_of_a_group_run_at_the_same_time(self):
+        self.executor = self._make(group=3)
+        self.gate.hold()
+        self.queue.add('t1')
+        self.executor.start()
+        self.gate.await_entered(1)
+        self.gate.release()
+        self.gate.hold()
+        self.gate.await_entered(3)  # none of the three can end before all have begun
+        self.gate.release()
+        assert self.queue.end_of('t1') == 'success'
+        assert self.gate.most_inside == 3
+
+
+def test_never_more_than_max_workers_steps_run():
+    gate, queue = fakes.Gate(), fakes.FakeQueue()
+    executor = make('taskflow', queue, {'test': fakes.gated_flow(gate, queue, group=6)},
+                    max_workers=4, max_tasks=20)
+    for number in range(20):
+        queue.add(f't{number}')
+    executor.start()
+    ends = {queue.end_of(f't{number}') for number in range(20)}
+    executor.stop(1)
+    assert ends == {'success'}
+    assert gate.most_inside <= 4
+
+
+def test_the_steps_of_one_task_wait_for_none_of_another():
+    """Engines inside the pool that serves their atoms would wait for each other for ever."""
+    gate, queue = fakes.Gate(), fakes.FakeQueue()
+    executor = make('taskflow', queue, {'test': fakes.gated_flow(gate, queue)},
+                    max_workers=1, max_tasks=50)
+    for number in range(100):
+        queue.add(f't{number}')
+    executor.start()
+    assert {queue.end_of(f't{number}') for number in range(100)} == {'success'}
+    executor.stop(1)
+
+
+@pytest.fixture(autouse=True)
+def _empty_toolbox():
+    yield
+    toolbox.fill(None)

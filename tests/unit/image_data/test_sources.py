@@ -1,0 +1,402 @@
+import contextlib
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from glance.domain import errors
+from glance.domain.import_filter import ImportFilter
+from glance.domain.lease import HandBack
+from glance.image_data import sources
+from glance.testing.source_server import Answer, Raw, Silence, SourceServer, redirect
+
+
+class Names:
+    def __init__(self, known=()):
+        self.known = dict(known)
+
+    def addresses(self, host, port):
+        return self.known.get(host, [])
+
+
+@pytest.fixture
+def web():
+    with SourceServer() as server:
+        yield server
+
+
+def opened(address, web, *, names=(), hosts=('127.0.0.1',), ports=None, **options):
+    allowed = ImportFilter(allowed_hosts=hosts, allowed_ports=ports or [web.port])
+    options = {'connect_timeout': 5, 'read_timeout': 5, 'size_cap': 1000} | options
+    return sources.open(address, allowed, Names(names), **options)
+
+
+def body_of(source):
+    with source:
+        return b''.join(iter(lambda: source.read(65536), b''))
+
+
+def failure(kind, web, path='/a', **options):
+    with pytest.raises(kind) as caught:
+        body_of(opened(web.url + path, web, **options))
+    return str(caught.value)
+
+
+def test_a_file_is_read_to_its_end(web):
+    web.pages['/a'] = b'bits'
+    with opened(web.url + '/a?x=%20y&z=\u00fc', web) as source:
+        assert source.size == 4
+        assert source.validator.startswith('"')
+        assert source.name == web.url + '/a?x=***&z=***'
+        assert source.read(3) == b'bit'
+        assert source.read(3) == b's'
+        assert source.read(3) == b''
+        assert source.read(3) == b''
+    assert web.requests[0].path == '/a?x=%20y&z=%C3%BC'
+
+
+def test_the_request_asks_for_the_plain_file_and_gives_nothing_away(web, monkeypatch):
+    monkeypatch.setenv('http_proxy', 'http://127.0.0.1:1')
+    monkeypatch.setenv('no_proxy', '')
+    web.pages['/a'] = b'bits'
+    body_of(opened(web.url + '/a', web))
+    assert web.requests[0].method == 'GET'
+    assert web.requests[0].headers == {
+        'host': f'127.0.0.1:{web.port}', 'accept-encoding': 'identity',
+        'connection': 'close', 'user-agent': 'glance'}
+
+
+def test_a_body_without_a_length_ends_with_the_connection(web):
+    web.pages['/a'] = Answer([b'bi', b'ts'], headers=[('Last-Modified', 'yesterday')])
+    with opened(web.url + '/a', web) as source:
+        assert (source.size, source.validator) == (None, 'yesterday')
+        assert body_of(source) == b'bits'
+
+
+def test_a_body_in_chunks_is_put_together(web):
+    web.pages['/a'] = Answer([b'bi', b'ts'], chunked=True)
+    assert body_of(opened(web.url + '/a', web)) == b'bits'
+
+
+def test_the_name_is_kept_and_the_checked_address_is_connected_to(web):
+    web.pages['/a'] = b'bits'
+    address = f'http://images.example:{web.port}/a'
+    source = opened(address, web, hosts=['images.example'], names={
+        'images.example': ['127.0.0.1']})
+    assert body_of(source) == b'bits'
+    assert web.requests[0].headers['host'] == f'images.example:{web.port}'
+
+
+def test_the_next_address_is_tried_when_one_refuses(web):
+    web.pages['/a'] = b'bits'
+    source = opened(
+        f'http://images.example:{web.port}/a', web, hosts=['images.example'],
+        names={'images.example': ['::1', '127.0.0.1']})
+    assert body_of(source) == b'bits'
+
+
+def test_a_refused_address_sees_no_connection(web):
+    failing = {'hosts': [], 'names': {'images.example': ['8.8.8.8', '127.0.0.1']}}
+    with pytest.raises(errors.SourceRefused, match='not public'):
+        opened(f'http://images.example:{web.port}/a', web, **failing)
+    assert 'does not pass filtering' in failure(errors.SourceRefused, web, ports=[1])
+    assert web.requests == []
+
+
+@pytest.mark.parametrize(('status', 'said'), [
+    (404, 'answered 404 Not Found.'), (500, 'answered 500 Internal Server Error.'),
+    (206, 'answered 206 Partial Content.'), (204, 'answered 204 No Content.'),
+    (302, 'answered 302 Found.'), (799, 'answered 799.')])
+def test_only_a_plain_200_is_a_file(web, status, said):
+    web.pages['/a'] = Answer(b'bits', status=status)
+    assert failure(errors.SourceAnswered, web) == f'{web.url}/a {said}'
+
+
+def test_a_refused_connection_is_one_sentence():
+    with SourceServer() as gone:
+        pass
+    assert failure(errors.SourceUnreachable, gone, '/a?key=secret') == (
+        f'{gone.url}/a?key=*** cannot be reached: the connection was refused.')
+
+
+def test_a_body_shorter_than_announced_is_told_with_both_sizes(web):
+    web.pages['/a'] = Answer(b'bits', announced=10)
+    assert failure(errors.SizeMismatch, web) == 'The source announced 10 bytes but sent 4.'
+
+
+def test_what_comes_after_the_announced_length_is_not_read(web):
+    web.pages['/a'] = Answer(b'bits and more', announced=4)
+    assert body_of(opened(web.url + '/a', web)) == b'bits'
+
+
+@pytest.mark.parametrize('body', [
+    Answer(b'b' * 1001),
+    Answer([b'b' * 1001], chunked=True),
+    Answer([b'b' * 500, b'b' * 501]),
+    Answer(b'', announced=10**15),
+])
+def test_more_than_the_cap_is_refused_announced_or_not(web, body):
+    web.pages['/a'] = body
+    assert failure(errors.SourceTooLarge, web) == (
+        'The source is larger than image_size_cap allows (1000 bytes).')
+
+
+@pytest.mark.parametrize('body', [
+    b'', Answer([b'']), Answer([], chunked=True), Answer(b'bits', announced=0)])
+def test_an_empty_body_is_refused(web, body):
+    web.pages['/a'] = body
+    assert 'an empty body' in failure(errors.SourceEmpty, web)
+
+
+@pytest.mark.parametrize(('headers', 'announced', 'fact'), [
+    ([], 'four', 'no number of bytes'),
+    ([], '-4', 'no number of bytes'),
+    ([], '+4', 'no number of bytes'),
+    ([], '4_0', 'no number of bytes'),
+    ([], '9' * 30, 'no number of bytes'),
+    ([], '4, 4', 'more than one Content-Length'),
+    ([('Content-Length', '4')], 4, 'more than one Content-Length'),
+    ([('Content-Length', '5')], 4, 'more than one Content-Length'),
+    ([('Transfer-Encoding', 'chunked')], 4, 'contradict each other'),
+    ([('Transfer-Encoding', 'gzip')], False, 'a transfer encoding'),
+    ([('Content-Encoding', 'gzip')], None, 'an encoded file'),
+])
+def test_heads_that_cannot_be_trusted_are_refused(web, headers, announced, fact):
+    web.pages['/a'] = Answer(b'bits', headers=headers, announced=announced)
+    sentence = failure(errors.SourceAnswered, web)
+    assert sentence.startswith(f'{web.url}/a answered 200 ')
+    assert fact in sentence
+
+
+@pytest.mark.parametrize(('data', 'said'), [
+    (b'', 'broke the connection before it answered'),
+    (b'SSH-2.0-OpenSSH\r\n', 'did not answer as HTTP asks for'),
+    (b'HTTP/1.1 200 OK\r\n' + b'X: y\r\n' * 200 + b'\r\n', 'did not answer as HTTP asks for'),
+    (b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 70000 + b'\r\n\r\n', 'did not answer as HTTP asks for'),
+    (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbits', 'after 0 bytes'),
+    (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nbits', 'after 4 bytes'),
+])
+def test_what_is_not_http_is_one_sentence(web, data, said):
+    web.pages['/a'] = Raw(data)
+    sentence = failure(errors.SourceUnreachable, web)
+    assert sentence.startswith(f'{web.url}/a ')
+    assert said in sentence
+
+
+@pytest.mark.parametrize('length', [10, False])
+def test_a_reset_is_no_end(web, length):
+    sent = threading.Event()
+
+    def pieces():
+        yield b'bits'
+        sent.wait(10)
+
+    web.pages['/a'] = Answer(pieces(), announced=length, reset=True)
+    with opened(web.url + '/a', web) as source:
+        assert source.read(10) == b'bits'
+        sent.set()
+        with pytest.raises(errors.SourceUnreachable, match='broke the connection after 4 bytes'):
+            source.read(10)
+
+
+def test_a_silent_source_is_given_up(web):
+    web.pages['/a'] = Silence()
+    assert 'was silent for too long before it answered' in failure(
+        errors.SourceUnreachable, web, read_timeout=0.05)
+
+
+def test_a_source_that_falls_silent_is_given_up(web):
+    def pieces():
+        yield b'bits'
+        threading.Event().wait(10)
+
+    web.pages['/a'] = Answer(pieces(), announced=10)
+    assert 'was silent for too long after 4 bytes' in failure(
+        errors.SourceUnreachable, web, read_timeout=0.05)
+
+
+def test_who_waits_for_a_silent_source_is_asked_whether_to_go_on(web, monkeypatch):
+    monkeypatch.setattr(sources, 'TICK', 0.01)
+    web.pages['/a'] = Silence()
+    asked = []
+
+    def on_wait():
+        asked.append(1)
+        if len(asked) == 3:
+            raise HandBack
+
+    with pytest.raises(HandBack):
+        opened(web.url + '/a', web, on_wait=on_wait)
+
+
+def test_a_wait_that_ends_goes_on_where_it_was(web, monkeypatch):
+    monkeypatch.setattr(sources, 'TICK', 0.01)
+    goes_on = threading.Event()
+
+    def pieces():
+        yield b'bi'
+        goes_on.wait(10)
+        yield b'ts'
+
+    web.pages['/a'] = Answer(pieces(), announced=4)
+    assert body_of(opened(web.url + '/a', web, on_wait=goes_on.set)) == b'bits'
+
+
+def test_a_redirect_is_followed(web):
+    web.pages['/a'] = redirect('/b?x=1')
+    web.pages['/b'] = b'bits'
+    with opened(web.url + '/a', web) as source:
+        assert source.name == web.url + '/b?x=***'
+        assert body_of(source) == b'bits'
+
+
+@pytest.mark.parametrize('to', [
+    'file:///etc/passwd', 'ftp://127.0.0.1/a', 'http://10.0.0.1/a', 'http://localhost/a',
+    'http://0x7f.1/a', '//[::1]/a', 'http://127.0.0.1:1/a'])
+def test_a_redirect_passes_the_filter_too(web, to):
+    web.pages['/a'] = redirect(to)
+    sentence = failure(errors.SourceRefused, web)
+    assert 'does not pass filtering' in sentence
+    assert to in sentence
+
+
+def test_a_redirect_to_a_private_address_is_refused(web):
+    web.pages['/a'] = redirect(f'http://inside.example:{web.port}/b')
+    with pytest.raises(errors.SourceRefused, match='is not allowed'):
+        opened(web.url + '/a', web, names={'inside.example': ['127.0.0.1']})
+    assert len(web.requests) == 1
+
+
+def test_redirects_end(web):
+    web.pages['/a'] = redirect('/a')
+    assert 'led on more than 5 times' in failure(errors.SourceAnswered, web)
+    assert len(web.requests) == 6
+
+
+def test_a_redirect_may_hold_what_is_not_ascii(web):
+    web.pages['/a'] = Answer(status=302, headers=[('Location', '/\u00e4 b')])
+    web.pages['/%E4%20b'] = b'bits'
+    assert body_of(opened(web.url + '/a', web)) == b'bits'
+
+
+def test_user_and_password_go_to_the_named_host_only(web):
+    web.pages['/a'] = redirect('/b')
+    web.pages['/b'] = b'bits'
+    address = f'http://me:secret@127.0.0.1:{web.port}/a'
+    with opened(address, web) as source:
+        assert 'secret' not in source.name
+    assert web.requests[0].headers['authorization'] == 'Basic bWU6c2VjcmV0'
+    assert 'authorization' not in web.requests[1].headers
+
+
+def test_errors_and_logs_do_not_show_secrets(web, caplog):
+    caplog.set_level('DEBUG')
+    web.pages['/a'] = Raw(b'HTTP/1.1 404 Gone\r\nbad header\r\n\r\n')
+    with pytest.raises(errors.SourceAnswered) as caught:
+        opened(f'http://me:secret@127.0.0.1:{web.port}/a?key=secret', web)
+    assert 'secret' not in str(caught.value) + caplog.text
+    assert caught.value.__cause__ is None
+
+
+def test_nothing_stays_open_after_a_failure(web):
+    closed = threading.Event()
+
+    def page(request):
+        return Answer(until_closed())
+
+    def until_closed():
+        with contextlib.suppress(GeneratorExit):
+            while True:
+                yield b'b' * 65536
+        closed.set()
+
+    web.pages['/a'] = page
+    failure(errors.SourceTooLarge, web)
+    assert closed.wait(10)
+
+
+# https
+
+
+@pytest.fixture(scope='module')
+def certificate(tmp_path_factory):
+    """A certificate of images.example and 127.0.0.1, its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'images.example')])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([
+            x509.DNSName('images.example'),
+            x509.IPAddress(ipaddress.ip_address('127.0.0.1'))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(True, *[False] * 4, True, *[False] * 3), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .sign(key, hashes.SHA256()))
+    path = tmp_path_factory.mktemp('tls') / 'both.pem'
+    path.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption()))
+    return str(path)
+
+
+@pytest.fixture
+def secure_web(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with SourceServer(tls=context) as server:
+        yield server
+
+
+@pytest.mark.parametrize('host', ['127.0.0.1', 'images.example'])
+def test_https_is_read_when_the_certificate_is_trusted(secure_web, certificate, host):
+    secure_web.pages['/a'] = Answer([b'b' * 100000] * 10)
+    source = opened(
+        f'https://{host}:{secure_web.port}/a', secure_web, hosts=[host], ca_file=certificate,
+        names={'images.example': ['127.0.0.1']}, size_cap=10**7)
+    assert len(body_of(source)) == 10**6
+
+
+def test_a_certificate_of_another_name_is_refused(secure_web, certificate):
+    with pytest.raises(errors.SourceUnreachable, match=r'is not trusted: .*[Hh]ostname mismatch'):
+        opened(f'https://other.example:{secure_web.port}/a', secure_web, ca_file=certificate,
+               hosts=['other.example'], names={'other.example': ['127.0.0.1']})
+    assert secure_web.requests == []
+
+
+def test_a_self_signed_certificate_is_refused(secure_web):
+    assert 'is not trusted: self' in failure(errors.SourceUnreachable, secure_web)
+
+
+def test_https_on_a_plain_port_is_one_sentence(web):
+    with pytest.raises(errors.SourceUnreachable, match='agreed'):
+        opened(f'https://127.0.0.1:{web.port}/a', web)
+
+
+def test_a_source_that_never_accepts_is_given_up():
+    with socket.socket() as full:
+        full.bind(('127.0.0.1', 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        with contextlib.ExitStack() as fillers:
+            for _ in range(2):
+                filler = fillers.enter_context(socket.socket())
+                filler.settimeout(0.05)
+                with contextlib.suppress(OSError):
+                    filler.connect(('127.0.0.1', port))
+            with pytest.raises(errors.SourceUnreachable, match='silent for too long before it agreed'):
+                sources.open(
+                    f'http://127.0.0.1:{port}/', ImportFilter(
+                        allowed_hosts=['127.0.0.1'], allowed_ports=[port]), Names(),
+                    connect_timeout=0.05, read_timeout=1, size_cap=1)

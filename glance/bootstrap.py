@@ -18,7 +18,7 @@ from glance.db import image_repository, migrations, sessions, task_queue, task_r
 from glance.domain import errors, image
 from glance.domain.import_filter import ImportFilter
 from glance.engine.owners import Owner
-from glance.image_data.sources import SystemResolver
+from glance.image_data.resolving import SystemResolver
 from glance.image_data.staging import FolderStaging
 from glance.services import Services
 from glance.services.images import Images
@@ -147,7 +147,7 @@ class Application:
         stores = {STORE: FilesystemStore(
             str(folders.images), file_perm=conf.glance_store.filesystem_store_file_perm)}
         import_filter = _import_filter(conf)
-        resolver = SystemResolver(threads.NativePool(RESOLVER_THREADS, 'resolver'))
+        resolver = SystemResolver(size=RESOLVER_THREADS)
         known_flows = flows()
         self.executor = executor_class(conf.task.task_executor)(
             conf, queue, known_flows, self._owner.name)

@@ -12,6 +12,7 @@ class RequestContext(context.RequestContext):
     def __init__(self, enforcer, **facts):
         super().__init__(**facts)
         self._enforcer = enforcer
+        self._answers = {}  # a list asks the same about many things
         self._credentials = dict(self.to_policy_values())
         # Now and not when first asked for: each log line asks, those of oslo.policy too.
         self.is_admin = self.allows('context_is_admin', {})
@@ -21,7 +22,10 @@ class RequestContext(context.RequestContext):
 
         target  what is known of the thing it is done to; at least project_id, its owner
         """
-        return bool(self._enforcer.authorize(rule, target, self._credentials))
+        key = (rule, *target.items())
+        if key not in self._answers:
+            self._answers[key] = bool(self._enforcer.authorize(rule, target, self._credentials))
+        return self._answers[key]
 
     def require(self, rule, target=None):
         """Raises Forbidden, naming the rule, unless policy allows it.

@@ -79,11 +79,12 @@ def answer(environ, status, sentence, headers=None):
     else:
         kind = 'text/plain'
         body = f'{code}\n\n{sentence}\n'
-    return webob.Response(
+    made = webob.Response(
         # What came as half a surrogate pair is not text that could be sent back.
         body=body.encode('utf-8', 'backslashreplace'),
         status=status,
         content_type=kind,
         charset=None if kind == 'application/json' else 'UTF-8',
-        headers=headers or {},
     )
+    made.headers.update(headers or {})
+    return made

@@ -122,7 +122,7 @@ def comparison(text):
 def listed(name, text):
     """The values of "a,b,"c,d""."""
     try:
-        return next(csv.reader([text], strict=True), [''])
+        return next(csv.reader([text], strict=True), None) or ['']
     except csv.Error:
         raise errors.Invalid(
             f'"{name}" must be a list such as in:a,b,"c,d"; one in quotes does not end.'

@@ -206,8 +206,10 @@ _RULES: dict[str, collections.abc.Callable[[typing.Any, Limits], typing.Any]] = 
     'owner': _text_or_null,
     'protected': _boolean,
     'os_hidden': _boolean,
-    'container_format': lambda value, limits: _one_of(value, limits.container_formats),
-    'disk_format': lambda value, limits: _one_of(value, limits.disk_formats),
+    'container_format': lambda value, limits: (
+        None if value is None else _one_of(value, limits.container_formats)),
+    'disk_format': lambda value, limits: (
+        None if value is None else _one_of(value, limits.disk_formats)),
     'min_disk': _natural,
     'min_ram': _natural,
     'tags': _tags,

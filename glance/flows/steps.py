@@ -49,14 +49,16 @@ class Fetch(Step):
         def on_progress(received):
             tools.runs.progress(lease, received)
 
+        def on_wait():
+            tools.runs.check(lease)  # a silent source is no progress
+
         with sources.open(
                 import_from, tools.import_filter, tools.resolver,
                 connect_timeout=limits.connect_timeout, read_timeout=limits.read_timeout,
-                size_cap=limits.size_cap) as source:
+                size_cap=limits.size_cap, on_wait=on_wait) as source:
             path = tools.staging.path(lease)
             copied = copying.receive(
-                source, path, size_cap=limits.size_cap, on_progress=on_progress,
-                pool=tools.byte_threads)
+                source, path, on_progress=on_progress, pool=tools.byte_threads)
         return {'path': path, 'size': copied.size, 'checksum': copied.checksum,
                 'os_hash_value': copied.os_hash_value}
 
@@ -78,6 +80,7 @@ class Check(Step):
         rules = toolbox.current().format_rules
         inspected = formats.inspect(
             staged['path'], properties['disk_format'],
+            container_format=properties['container_format'],
             vmdk_allowed_types=rules.vmdk_allowed_types, require_match=rules.require_match,
             gpt_safety_checks_nonfatal=rules.gpt_safety_checks_nonfatal)
         return inspected.virtual_size

@@ -83,7 +83,9 @@ class SourceServer:
     tls       an ssl.SSLContext to serve https with
     """
 
-    def __init__(self, host: str = '127.0.0.1', port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, host: str = '127.0.0.1', port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.pages: Pages = {}
         self.requests: list[Request] = []
         self.host = host

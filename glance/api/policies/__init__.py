@@ -2,7 +2,6 @@
 
 import time
 
-from oslo_config import cfg
 from oslo_policy import opts, policy
 
 from glance.api.policies import base, images, tasks
@@ -35,14 +34,14 @@ def enforcer(conf):
         raise errors.ConfigError(f'[oslo_policy] policy_file = {named} does not exist.')
     try:
         made.load_rules(force_reload=True)
-    except (policy.InvalidDefinitionError, ValueError, OSError) as error:
+    except Exception as error:  # whatever it stumbles over lies in the file
         raise errors.ConfigError(f'[oslo_policy] policy_file = {named}: {error}') from None
     return made
 
 
 def _chosen(conf):
     place = conf.get_location('policy_file', 'oslo_policy').location
-    return place not in (cfg.Locations.opt_default, cfg.Locations.set_default)
+    return place.name not in ('opt_default', 'set_default')
 
 
 class Enforcer(policy.Enforcer):

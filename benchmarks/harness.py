@@ -1,0 +1,171 @@
+"""What the benchmarks share: a real service in its own process, and what it used.
+
+Each script answers one question, runs the same load through each alternative
+in turn, and prints JSON: question, machine, versions, settings, results.
+"""
+
+import argparse
+import contextlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+TICKS = os.sysconf('SC_CLK_TCK')
+
+
+def parser(description):
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument('--tiny', action='store_true',
+                      help='a run of a second or two that only shows that the script works')
+    made.add_argument('--output', type=pathlib.Path, help='write the JSON here as well')
+    return made
+
+
+def report(arguments, question, settings, results):
+    document = {
+        'question': question,
+        'machine': {'cores': os.cpu_count(), 'python': platform.python_version(),
+                    'system': platform.platform()},
+        'versions': {name: importlib.metadata.version(name) for name in (
+            'eventlet', 'futurist', 'taskflow', 'sqlalchemy', 'oslo.service', 'urllib3')},
+        'settings': settings,
+        'results': results,
+    }
+    text = json.dumps(document, indent=2)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text + '\n')
+
+
+def quantile(values, part):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+
+
+def milliseconds(values):
+    return {'p50_ms': round(statistics.median(values) * 1000, 2),
+            'p99_ms': round(quantile(values, 0.99) * 1000, 2)}
+
+
+def cpu_seconds(pid):
+    """User and system time a process has used, its ended threads too."""
+    fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def all_cpu_seconds():
+    """User, nice and system time of everything on this machine."""
+    fields = pathlib.Path('/proc/stat').read_text().split('\n', 1)[0].split()[1:4]
+    return sum(map(int, fields)) / TICKS
+
+
+def pss_mib(pid):
+    for line in pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines():
+        if line.startswith('Pss:'):
+            return int(line.split()[1]) / 1024
+    return None
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+class Service:
+    """glance-api in its own process on a temporary state folder."""
+
+    def __init__(self, options, *, source_port, state=None):
+        self.state = pathlib.Path(state or tempfile.mkdtemp(prefix='glance-benchmark-'))
+        self.port = free_port()
+        self.url = f'http://127.0.0.1:{self.port}'
+        sections = {
+            'DEFAULT': {'state_path': self.state / 'state', 'bind_port': self.port},
+            'import_filtering_opts': {'allowed_hosts': '127.0.0.1',
+                                      'allowed_ports': source_port},
+        }
+        for name, values in options.items():
+            sections.setdefault(name, {}).update(values)
+        config = self.state / 'glance-api.conf'
+        config.write_text('\n'.join(
+            f'[{name}]\n' + ''.join(f'{key} = {value}\n' for key, value in values.items())
+            for name, values in sections.items()))
+        self._log = open(self.state / 'log', 'w')  # noqa: SIM115 - closed in stop()
+        began = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, '-W', 'ignore', '-m', 'glance.cmd.api', '--config-file', config],
+            stderr=self._log, stdout=self._log)
+        self.pid = self._process.pid
+        self._await_answer()
+        self.ready_after = time.monotonic() - began
+
+    def _await_answer(self):
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise SystemExit(f'The service ended: {(self.state / "log").read_text()}')
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                urllib.request.urlopen(f'{self.url}/healthcheck', timeout=5).close()
+                return
+            time.sleep(0.005)
+        raise SystemExit('The service did not answer within 30 seconds.')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def measured(service):
+    """A dict that holds, after the block: wall and CPU seconds, PSS, and others' CPU."""
+    figures = {}
+    began, cpu, everything = time.monotonic(), cpu_seconds(service.pid), all_cpu_seconds()
+    own = time.process_time()
+    yield figures
+    figures['wall_s'] = time.monotonic() - began
+    figures['cpu_s'] = cpu_seconds(service.pid) - cpu
+    figures['harness_cpu_s'] = time.process_time() - own
+    figures['others_cpu_s'] = (
+        all_cpu_seconds() - everything - figures['cpu_s'] - figures['harness_cpu_s'])
+    figures['pss_mib'] = pss_mib(service.pid)
+
+
+def in_threads(count, work):
+    """Call work(number) in so many threads at once; raises what one of them raised."""
+    errors = []
+
+    def run(number):
+        try:
+            work(number)
+        except BaseException as error:
+            errors.append(error)
+
+    running = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    if errors:
+        raise errors[0]

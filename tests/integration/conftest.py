@@ -1,0 +1,122 @@
+"""The whole application in one process, on a state folder of the test's own."""
+
+import json
+
+import pytest
+import webob
+from oslo_config import cfg
+
+from glance import bootstrap
+from glance.domain.caller import Caller
+from glance.testing.source_server import SourceServer
+
+ADMIN = Caller('default', is_admin=True)
+
+EXECUTORS = {
+    'eventlet': ('eventlet', 'parallel'),
+    'taskflow-serial': ('taskflow', 'serial'),
+    'taskflow-parallel': ('taskflow', 'parallel'),
+}
+
+
+@pytest.fixture
+def web():
+    with SourceServer() as server:
+        yield server
+
+
+class Service:
+    """An application and the few calls that stories make on it."""
+
+    def __init__(self, conf, state):
+        self.conf = conf
+        self.state = state
+        self.application = bootstrap.build(conf)
+        self._stopped = False
+
+    def start(self):
+        self.application.start()
+        return self
+
+    def stop(self, grace=5):
+        if not self._stopped:
+            self._stopped = True
+            self.application.stop(grace)
+
+    def call(self, method, url, **parts):
+        parts.setdefault('headers', {'Accept': 'application/json'})
+        request = webob.Request.blank(f'http://127.0.0.1{url}', method=method, **parts)
+        return request.get_response(self.application.api)
+
+    def post(self, body):
+        return self.call('POST', '/v2/tasks', body=json.dumps(body).encode(),
+                         headers={'Content-Type': 'application/json',
+                                  'Accept': 'application/json'})
+
+    def import_(self, source, format_='raw', **properties):
+        """Post an import; returns the answer."""
+        return self.post({'type': 'import', 'input': {
+            'import_from': source, 'import_from_format': format_,
+            'image_properties': properties}})
+
+    def ended(self, task_id):
+        self.application.ended(task_id, by=ADMIN)
+        # The entry and the staging folder go right after the task has ended.
+        queue = self.application._queue
+        while task_id in self._entries(queue):
+            pass
+        return self.call('GET', f'/v2/tasks/{task_id}').json
+
+    def _entries(self, queue):
+        import time
+
+        from glance.db.models import task_queue
+
+        time.sleep(0.005)
+        return set(queue._database.read(
+            lambda connection: connection.scalars(task_queue.select().with_only_columns(
+                task_queue.c.task_id)).all()))
+
+    def files(self):
+        """All files and folders of the state folder that a run could leave behind."""
+        return sorted(
+            str(path.relative_to(self.state)) for folder in ('images', 'staging')
+            for path in (self.state / folder).rglob('*'))
+
+
+@pytest.fixture
+def make_service(tmp_path, web):
+    """make_service(executor='taskflow-parallel', **options): a Service, not started."""
+    made = []
+
+    def make(executor='taskflow-parallel', *, state=tmp_path / 'state', **options):
+        name, mode = EXECUTORS[executor]
+        conf = cfg.ConfigOpts()
+        bootstrap.register_opts(conf)
+        conf([], default_config_files=[])
+        overrides = {
+            'DEFAULT': {'state_path': str(state)},
+            'task': {'task_executor': name, 'poll_interval': 0.05},
+            'taskflow_executor': {'engine_mode': mode},
+            'import_filtering_opts': {
+                'allowed_hosts': ['127.0.0.1'], 'allowed_ports': [web.port, 1],
+                'read_timeout': 5},
+        }
+        for group, values in options.items():
+            overrides.setdefault(group, {}).update(values)
+        for group, values in overrides.items():
+            for option, value in values.items():
+                conf.set_override(option, value, None if group == 'DEFAULT' else group)
+        service = Service(conf, state)
+        made.append(service)
+        return service
+
+    yield make
+    for service in made:
+        service.stop()
+
+
+@pytest.fixture(params=list(EXECUTORS))
+def service(request, make_service):
+    """A running service, once with each executor and mode."""
+    return make_service(request.param).start()

@@ -1,0 +1,176 @@
+"""A real glance-api in a process of its own, and what it said."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from glance.testing.source_server import Silence, SourceServer
+
+PATIENCE = 30.0
+API = str(pathlib.Path(sys.executable).parent / 'glance-api')
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def until(true, what):
+    """Wait for a condition of another process; AssertionError if it never comes."""
+    end = time.monotonic() + PATIENCE
+    while not (found := true()):
+        assert time.monotonic() < end, f'{what} did not happen in {PATIENCE} seconds'
+        time.sleep(0.01)
+    return found
+
+
+class Api:
+    """One glance-api. Its whole output is in log."""
+
+    def __init__(self, config, log, **environment):
+        self.log_path = log
+        self._file = open(log, 'ab')  # noqa: SIM115 - closed in end()
+        self._begins_at = self._file.tell()
+        self.process = subprocess.Popen(
+            [API, '--config-file', str(config)], stdout=self._file, stderr=self._file,
+            stdin=subprocess.DEVNULL, env=os.environ | environment, start_new_session=True)
+        self.port = None
+
+    @property
+    def log(self):
+        return self.log_path.read_bytes()[self._begins_at:].decode()
+
+    def await_log(self, pattern):
+        def found():
+            match = re.search(pattern, self.log)
+            assert match or self.process.poll() is None, self.log
+            return match
+
+        return until(found, f'"{pattern}" in the log')
+
+    def await_ready(self):
+        self.port = int(self.await_log(r'listens on http://\S+?:(\d+)')[1])
+        until(self._answers, 'an answer')
+        return self
+
+    def _answers(self):
+        with contextlib.suppress(OSError):
+            return self.call('GET', '/healthcheck')[0] == 200
+
+    def call(self, method, path, body=None):
+        """(status, JSON or bytes) of one request."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=PATIENCE)
+        try:
+            connection.request(
+                method, path, None if body is None else json.dumps(body),
+                {'Accept': 'application/json', 'Content-Type': 'application/json'}
+                if body is not None else {'Accept': 'application/json'})
+            answer = connection.getresponse()
+            content = answer.read()
+            kind = answer.getheader('Content-Type') or ''
+            return answer.status, json.loads(content) if 'json' in kind else content
+        finally:
+            connection.close()
+
+    def import_(self, source):
+        status, task = self.call('POST', '/v2/tasks', {'type': 'import', 'input': {
+            'import_from': source, 'import_from_format': 'raw', 'image_properties': {}}})
+        assert status == 201, task
+        return task['id']
+
+    def task(self, task_id):
+        return self.call('GET', f'/v2/tasks/{task_id}')[1]
+
+    def ended(self, task_id):
+        until(lambda: self.task(task_id)['status'] in ('success', 'failure'), 'the end of a task')
+        return self.task(task_id)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def exit_status(self):
+        return self.process.wait(PATIENCE)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._file.close()
+
+
+class Web(SourceServer):
+    """A source that a test can watch."""
+
+    def silence(self):
+        return Silence()
+
+    def await_request(self, path, count=1):
+        """Wait until a page was asked for so many times."""
+        until(lambda: sum(request.path == path for request in self.requests) >= count,
+              f'a request for {path}')
+
+
+@pytest.fixture
+def web():
+    with Web() as server:
+        yield server
+
+
+@pytest.fixture
+def config(tmp_path, web):
+    """Write a configuration for a state folder of the test; returns its path."""
+    def write(**sections):
+        merged = {
+            'DEFAULT': {'state_path': tmp_path / 'state', 'bind_port': 0,
+                        'graceful_shutdown_timeout': 10},
+            'import_filtering_opts': {'allowed_hosts': '127.0.0.1', 'allowed_ports': web.port},
+        }
+        for name, values in sections.items():
+            merged.setdefault(name, {}).update(values)
+        path = tmp_path / 'glance-api.conf'
+        path.write_text('\n'.join(
+            f'[{name}]\n' + ''.join(f'{key} = {value}\n' for key, value in values.items())
+            for name, values in merged.items()))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def start(tmp_path, config):
+    """start(**sections): a glance-api that was started; start.ready() waits until it answers."""
+    begun = []
+
+    def begin(environment=None, **sections):
+        api = Api(config(**sections), tmp_path / 'log', **(environment or {}))
+        begun.append(api)
+        return api
+
+    yield begin
+    for api in begun:
+        api.end()
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / 'state'
+
+
+def left_behind(state):
+    """Everything in the folders that a run fills."""
+    return sorted(str(path.relative_to(state)) for folder in ('images', 'staging')
+                  for path in (state / folder).rglob('*'))
+
+
+TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL

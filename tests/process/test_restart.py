@@ -1,0 +1,108 @@
+"""Imports across the end of the process that runs them."""
+
+import pytest
+
+from .conftest import KILL, TERM, left_behind
+
+WAYS = {
+    'eventlet': {'task': {'task_executor': 'eventlet'}},
+    'taskflow-serial': {'taskflow_executor': {'engine_mode': 'serial'}},
+    'taskflow-parallel': {},
+}
+
+
+@pytest.fixture(params=list(WAYS))
+def way(request):
+    return WAYS[request.param]
+
+
+def test_sigterm_amid_an_import_hands_it_back_and_it_runs_at_the_next_start(
+        start, state, web, way):
+    web.pages['/image'] = web.silence()
+    options = {'DEFAULT': {'graceful_shutdown_timeout': 6}}
+    api = start(**way, **options).await_ready()
+    task_id = api.import_(f'{web.url}/image')
+    web.await_request('/image')
+    api.signal(TERM)
+    assert api.exit_status() == 0
+    assert f'Task {task_id} stopped in this process, nothing undone: HandBack' in api.log
+
+    web.pages['/image'] = b'bits'
+    api = start(**way, **options).await_ready()
+    task = api.ended(task_id)
+    assert task['status'] == 'success'
+    image_id = task['result']['image_id']
+    assert api.call('GET', f'/v2/images/{image_id}/file') == (200, b'bits')
+    [stored] = [name for name in left_behind(state) if name.startswith('images/')]
+    assert stored.startswith(f'images/{image_id}.')
+
+
+def test_an_import_whose_process_was_killed_begins_again_at_the_next_start(
+        start, state, web, way):
+    web.pages['/image'] = web.silence()
+    api = start(**way).await_ready()
+    task_id = api.import_(f'{web.url}/image')
+    web.await_request('/image')
+    api.signal(KILL)
+    api.exit_status()
+
+    web.pages['/image'] = b'bits'
+    api = start(**way).await_ready()
+    api.await_log('Freed 1 tasks of 1 processes')
+    task = api.ended(task_id)
+    assert task['status'] == 'success'
+    api.signal(TERM)
+    assert api.exit_status() == 0
+    assert left_behind(state) == [f'images/{task["result"]["image_id"]}.2']
+
+
+def test_a_pending_import_runs_at_the_next_start(start, web):
+    web.pages['/image'] = b'bits'
+    # Nothing is ever claimed by the first: its one slot is taken by a silent source.
+    one = {'taskflow_executor': {'max_tasks': 1}}
+    web.pages['/silent'] = web.silence()
+    api = start(**one).await_ready()
+    api.import_(f'{web.url}/silent')
+    web.await_request('/silent')
+    waiting = api.import_(f'{web.url}/image')
+    assert api.task(waiting)['status'] == 'pending'
+    api.signal(KILL)
+    api.exit_status()
+    web.pages['/silent'] = b'not any more'
+    assert start(**one).await_ready().ended(waiting)['status'] == 'success'
+
+
+def test_an_import_that_always_kills_its_process_fails_in_the_end(start, state, web):
+    web.pages['/image'] = web.silence()
+    options = {'task': {'max_attempts': 2}}
+    api = start(**options).await_ready()
+    task_id = api.import_(f'{web.url}/image')
+    for attempt in (1, 2):
+        web.await_request('/image', attempt)
+        api.signal(KILL)
+        api.exit_status()
+        api = start(**options).await_ready()
+    task = api.ended(task_id)
+    assert task['status'] == 'failure'
+    assert 'Given up after 2 attempts' in task['message']
+    assert '"fetch"' in task['message']
+    assert api.call('GET', '/v2/images')[1]['images'] == []
+    assert left_behind(state) == []
+
+
+def test_a_request_that_has_begun_is_answered_before_the_end(start, web):
+    size = 30 * 2**20
+    web.pages['/image'] = b'\0' * size
+    api = start().await_ready()
+    image_id = api.ended(api.import_(f'{web.url}/image'))['result']['image_id']
+    import http.client
+
+    connection = http.client.HTTPConnection('127.0.0.1', api.port, timeout=30)
+    connection.request('GET', f'/v2/images/{image_id}/file')
+    answer = connection.getresponse()
+    assert len(answer.read(1000)) == 1000  # the answer has begun, most of it is to come
+    api.signal(TERM)
+    api.await_log('Stopping')
+    assert len(answer.read()) == size - 1000
+    connection.close()
+    assert api.exit_status() == 0

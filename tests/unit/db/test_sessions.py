@@ -1,0 +1,84 @@
+"""Transactions on SQLite: shared commits, and what is taken back."""
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from glance.db import sessions
+from glance.domain import errors
+from glance.domain.lease import LostLease
+
+COUNT = sa.text('SELECT count(*) FROM numbers')
+
+
+@pytest.fixture
+def numbers(tmp_path):
+    made = sessions.open_database(f'sqlite:///{tmp_path}/numbers.sqlite')
+    made.write(lambda connection: connection.execute(
+        sa.text('CREATE TABLE numbers (n INTEGER UNIQUE)')))
+    yield made
+    made.close()
+
+
+def insert(number):
+    return lambda connection: connection.execute(
+        sa.text('INSERT INTO numbers VALUES (:n)'), {'n': number})
+
+
+def test_what_write_returned_from_is_there(numbers):
+    numbers.write(insert(1))
+    assert numbers.read(lambda connection: connection.scalar(COUNT)) == 1
+
+
+@pytest.mark.parametrize('error', [ValueError('no'), LostLease('t1.1')])
+def test_what_raises_is_taken_back_and_passes(numbers, error):
+    def half(connection):
+        insert(1)(connection)
+        raise error
+
+    with pytest.raises(type(error)):
+        numbers.write(half)
+    assert numbers.read(lambda connection: connection.scalar(COUNT)) == 0
+
+
+def test_those_that_share_a_commit_do_not_share_a_failure(numbers):
+    outcomes = {}
+
+    def write(number):
+        try:
+            numbers.write(insert(number % 10))
+            outcomes[number] = True
+        except sa.exc.IntegrityError:
+            outcomes[number] = False
+
+    writing = [threading.Thread(target=write, args=(number,)) for number in range(20)]
+    for thread in writing:
+        thread.start()
+    for thread in writing:
+        thread.join()
+    assert sorted(outcomes.values()) == [False] * 10 + [True] * 10
+    assert numbers.read(lambda connection: connection.scalar(COUNT)) == 10
+
+
+def test_the_writer_is_durable_and_readers_do_not_wait(numbers):
+    assert numbers.write(
+        lambda connection: connection.scalar(sa.text('PRAGMA synchronous'))) == 2  # FULL
+    assert numbers.write(
+        lambda connection: connection.scalar(sa.text('PRAGMA journal_mode'))) == 'wal'
+
+
+def test_an_error_of_the_database_is_one_of_ours(numbers):
+    with pytest.raises(errors.DatabaseUnavailable):
+        numbers.read(lambda connection: connection.execute(sa.text('SELECT * FROM nothing')))
+    with pytest.raises(errors.DatabaseUnavailable):
+        numbers.write(lambda connection: connection.execute(sa.text('DELETE FROM nothing')))
+    numbers.write(insert(1))  # and it goes on
+
+
+@pytest.mark.parametrize(('url', 'fact'), [
+    ('sqlite://', 'in memory'), ('sqlite:///:memory:', 'in memory'),
+    ('oracle://a/b', 'oracle'), ('not a url', 'cannot be used')])
+def test_an_url_that_cannot_be_served_is_refused(url, fact):
+    with pytest.raises(errors.ConfigError, match=fact):
+        sessions.open_database(url)

@@ -1,0 +1,51 @@
+"""The status machine of tasks."""
+
+import datetime
+
+import pytest
+
+from glance.domain import errors
+from glance.domain.task import NEXT, Status, Task, before
+
+
+def a_task(status=Status.PENDING):
+    at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    return Task('t1', 'import', 'a-project', {}, at, at, status=status)
+
+
+def test_a_task_that_succeeds_keeps_its_result():
+    task = a_task(Status.PROCESSING)
+    task.succeed({'image_id': 'i1'})
+    assert task.status == Status.SUCCESS
+    assert task.result == {'image_id': 'i1'}
+
+
+def test_a_task_may_fail_without_having_begun():
+    task = a_task()
+    task.fail('No.')
+    assert (task.status, task.message) == (Status.FAILURE, 'No.')
+
+
+@pytest.mark.parametrize('end', [Status.SUCCESS, Status.FAILURE])
+@pytest.mark.parametrize('change', [
+    lambda task: task.begin(),
+    lambda task: task.succeed({}),
+    lambda task: task.fail('too late'),
+])
+def test_a_finished_task_stays_as_it_ended(end, change):
+    task = a_task(end)
+    with pytest.raises(errors.WrongTransition, match=f'Task t1 is {end};'):
+        change(task)
+    assert task.status == end
+    assert task.ended
+
+
+def test_a_pending_task_cannot_succeed():
+    with pytest.raises(errors.WrongTransition):
+        a_task().succeed({})
+
+
+def test_before_is_the_table_read_backwards():
+    assert before(Status.FAILURE) == [Status.PENDING, Status.PROCESSING]
+    assert {(a, b) for b in Status for a in before(b)} == {
+        (a, b) for a, later in NEXT.items() for b in later}

@@ -1,0 +1,231 @@
+import contextlib
+import errno
+import hashlib
+import os
+import threading
+
+import pytest
+
+from glance import threads
+from glance.domain import errors
+from glance.domain.lease import HandBack
+from glance.image_data import copying
+from glance.image_data.copying import CHUNK, DEPTH, receive
+
+MIB = 2**20
+
+
+@pytest.fixture
+def pool():
+    made = threads.NativePool(3, 'bytes')
+    yield made
+    made.stop()
+
+
+class Sent:
+    """A source of these pieces."""
+
+    def __init__(self, pieces):
+        self.pieces = iter(pieces)
+
+    def read(self, most):
+        piece = next(self.pieces, b'')
+        assert len(piece) <= most
+        return piece
+
+
+def pieces(size, each=200_000):
+    body = os.urandom(each)
+    while size > 0:
+        yield body[:size]
+        size -= each
+
+
+def silent(_size):
+    pass
+
+
+def digests(path):
+    body = path.read_bytes()
+    return (len(body), hashlib.md5(body, usedforsecurity=False).hexdigest(),
+            hashlib.sha512(body).hexdigest())
+
+
+@pytest.mark.parametrize('size', [
+    1, 1024, CHUNK - 1, CHUNK, CHUNK + 1, 5 * MIB + 7, 40 * MIB])
+def test_what_is_received_is_written_and_hashed(tmp_path, pool, size):
+    path = tmp_path / 'image'
+    copied = receive(Sent(pieces(size)), str(path), on_progress=silent, pool=pool)
+    assert (copied.size, copied.checksum, copied.os_hash_value) == digests(path)
+    assert copied.size == size
+    assert copied.os_hash_algo == 'sha512'
+
+
+def test_many_receive_at_once_over_few_threads(tmp_path):
+    pool = threads.NativePool(2, 'bytes')
+    results = {}
+
+    def one(number):
+        path = tmp_path / str(number)
+        copied = receive(Sent(pieces(6 * MIB)), str(path), on_progress=silent, pool=pool)
+        results[number] = (copied.size, copied.checksum, copied.os_hash_value)
+
+    running = [threading.Thread(target=one, args=(number,)) for number in range(8)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(60)
+    pool.stop()
+    assert results == {number: digests(tmp_path / str(number)) for number in range(8)}
+
+
+def test_only_its_owner_may_read_the_file(tmp_path, pool):
+    path = tmp_path / 'image'
+    receive(Sent([b'bits']), str(path), on_progress=silent, pool=pool)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_of_an_earlier_try_is_overwritten(tmp_path, pool):
+    path = tmp_path / 'image'
+    path.write_bytes(b'longer than the next')
+    receive(Sent([b'bits']), str(path), on_progress=silent, pool=pool)
+    assert path.read_bytes() == b'bits'
+
+
+@pytest.mark.parametrize('make_link', [os.symlink, os.link])
+def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path, pool, make_link):
+    (tmp_path / 'elsewhere').write_bytes(b'precious')
+    make_link(tmp_path / 'elsewhere', tmp_path / 'image')
+    receive(Sent([b'bits']), str(tmp_path / 'image'), on_progress=silent, pool=pool)
+    assert (tmp_path / 'elsewhere').read_bytes() == b'precious'
+    assert (tmp_path / 'image').read_bytes() == b'bits'
+
+
+def test_progress_is_told_for_every_mebibyte_and_at_the_end(tmp_path, pool):
+    told = []
+    receive(Sent(pieces(10 * MIB)), str(tmp_path / 'image'), on_progress=told.append, pool=pool)
+    assert told == sorted(told)
+    assert told[-1] == 10 * MIB
+    assert max(after - before for before, after in zip([0, *told], told, strict=False)) < 2 * MIB
+
+
+def test_progress_is_told_when_little_comes(tmp_path, pool, monkeypatch):
+    monkeypatch.setattr(copying, 'TICK', 0)
+    told = []
+    receive(Sent([b'b'] * 3), str(tmp_path / 'image'), on_progress=told.append, pool=pool)
+    assert told == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize('after', [0, 3 * MIB, 20 * MIB])
+def test_a_drop_ends_it_and_leaves_nothing_at_work(tmp_path, pool, after):
+    def on_progress(size):
+        if size >= after:
+            raise HandBack
+
+    open_before = open_files()
+    with pytest.raises(HandBack):
+        receive(Sent(pieces(30 * MIB)), str(tmp_path / 'image'), on_progress=on_progress,
+                pool=pool)
+    assert open_files() == open_before
+    assert everything_rests(pool)
+
+
+def test_a_source_that_breaks_ends_it_too(tmp_path, pool):
+    def broken():
+        yield from pieces(7 * MIB)
+        raise errors.SizeMismatch(8 * MIB, 7 * MIB)
+
+    open_before = open_files()
+    with pytest.raises(errors.SizeMismatch):
+        receive(Sent(broken()), str(tmp_path / 'image'), on_progress=silent, pool=pool)
+    assert open_files() == open_before
+    assert everything_rests(pool)
+
+
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize('room', [0, 3 * MIB, 20 * MIB])
+def test_a_full_disk_is_told_in_one_sentence(tmp_path, pool, monkeypatch, number, room):
+    def write_all(handle, data):
+        nonlocal room
+        room -= len(data)
+        if room < 0:
+            raise OSError(number, os.strerror(number))
+        wrote(handle, data)
+
+    wrote = copying.files.write_all
+    monkeypatch.setattr(copying.files, 'write_all', write_all)
+    open_before = open_files()
+    with pytest.raises(errors.StorageFull, match='no space left in the staging area'):
+        receive(Sent(pieces(30 * MIB)), str(tmp_path / 'image'), on_progress=silent, pool=pool)
+    assert open_files() == open_before
+
+
+def test_a_slow_disk_keeps_the_source_waiting_and_memory_small(tmp_path, pool, monkeypatch):
+    monkeypatch.setattr(copying.files.waited_for, '__defaults__', (0.01,))
+    answers = threads.original('threading').Event()
+    monkeypatch.setattr(copying.files, 'write_all', lambda _handle, data: (
+        len(data) < CHUNK or answers.wait(20)))
+    sent = 0
+    sent_while_it_hung = []
+
+    def counted():
+        nonlocal sent
+        for piece in pieces(60 * MIB):
+            sent += len(piece)
+            yield piece
+
+    told = []
+
+    def on_progress(size):
+        told.append(size)
+        if told.count(size) > 3:  # again and again, while the disk does not answer
+            sent_while_it_hung.append(sent)
+            answers.set()
+
+    receive(Sent(counted()), str(tmp_path / 'image'), on_progress=on_progress, pool=pool)
+    assert sent_while_it_hung[0] <= (DEPTH + 3) * MIB
+
+
+def test_a_disk_that_hangs_does_not_keep_a_drop_waiting(tmp_path, monkeypatch):
+    monkeypatch.setattr('glance.image_data.stages.PATIENCE', 0.05)
+    monkeypatch.setattr(copying.files.waited_for, '__defaults__', (0.01,))
+    pool = threads.NativePool(3, 'bytes')
+    answers = threads.original('threading').Event()
+    closed = threads.original('threading').Event()
+    wrote = copying.files.write_all
+    monkeypatch.setattr(
+        copying.files, 'write_all', lambda handle, data: (
+            answers.wait(20) if len(data) >= CHUNK else wrote(handle, data)))
+    told = []
+
+    def on_progress(size):
+        told.append(size)
+        if told.count(size) > 3:
+            raise HandBack
+
+    open_before = open_files()
+    with pytest.raises(HandBack):
+        receive(Sent(pieces(30 * MIB)), str(tmp_path / 'image'), on_progress=on_progress,
+                pool=pool)
+    assert len(open_files() - open_before) == 1  # still in use by the hanging call
+    answers.set()
+    pool.submit(closed.set).wait(10)
+    assert everything_rests(pool)
+    assert open_files() == open_before
+    pool.stop()
+
+
+def open_files():
+    links = set()
+    for name in os.listdir('/proc/self/fd'):
+        with contextlib.suppress(OSError):
+            links.add(os.readlink(f'/proc/self/fd/{name}'))
+    return {link for link in links if link.endswith('/image')}
+
+
+def everything_rests(pool):
+    """All threads of the pool of three are free: they can meet."""
+    meeting = threads.original('threading').Barrier(3)
+    for reply in [pool.submit(meeting.wait, 10) for _ in range(3)]:
+        reply.wait(15)
+    return True

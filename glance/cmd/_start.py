@@ -34,7 +34,8 @@ def configure(program, argv=None, *, cli_opts=()):
     conf.set_default('use_stderr', True)
     conf.set_default('logging_context_format_string', _CONTEXT_FORMAT)
     conf.set_default('logging_default_format_string', _PLAIN_FORMAT)
-    conf.set_default('default_log_levels', [*log.get_default_log_levels(), 'eventlet=WARN'])
+    conf.set_default('default_log_levels', [
+        *log.get_default_log_levels(), 'alembic=WARN', 'eventlet=WARN'])
     folder = os.environ.get('OS_GLANCE_CONFIG_DIR')
     try:
         conf(argv, project='glance', prog=program, default_config_files=(

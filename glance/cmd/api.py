@@ -66,8 +66,8 @@ def _listen(conf):
 
 def _serve(conf, listener):
     folders = bootstrap.Folders(conf)
-    bootstrap.prepare_database(conf, folders)
     _announce(conf, listener, folders)
+    bootstrap.prepare_database(conf, folders)
     if conf.workers == 1:
         # Built here, not in the service's thread, so that what is wrong ends the start.
         api = ApiService(conf, listener, bootstrap.Application(conf, folders))
@@ -87,7 +87,9 @@ def _announce(conf, listener, folders):
     LOG.info('State in %s, images in %s, staging in %s, database %s', folders.state,
              folders.images, folders.staging,
              bootstrap.sa.make_url(bootstrap.database_url(conf, folders)))
-    LOG.info('Tasks are run by %s, %s process(es)', conf.task.task_executor, conf.workers)
+    LOG.info('Tasks are run by %s%s, in %s process(es)', conf.task.task_executor,
+             f' ({conf.taskflow_executor.engine_mode})'
+             if conf.task.task_executor == 'taskflow' else '', conf.workers)
 
 
 class ApiService(service.ServiceBase):

@@ -147,7 +147,9 @@ class Conductor:
                 continue
             try:
                 self._hear()
-                if time.monotonic() - renewed_at >= renew_every:
+                # A step that has ended is noted soon, for what is said if the process dies.
+                advanced = any(run.furthest.step > run.noted_step for run in self.runs)
+                if advanced or time.monotonic() - renewed_at >= renew_every:
                     renewed_at = time.monotonic()
                     self._renew()
             except errors.DatabaseUnavailable:
@@ -177,6 +179,7 @@ class Conductor:
                     run.stop = Stalled()
             else:
                 furthest[run.claim.lease] = run.furthest
+                run.noted_step = run.furthest.step
         self._queue.renew(self._owner, furthest, seconds=self._lease_time)
 
     # ------------------------------------------------------------- running

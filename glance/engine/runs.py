@@ -15,6 +15,7 @@ class Run:
 
     claim: Claim
     point: Point = Point()
+    noted_step: int = 0  # of the furthest point, as the queue knows it
     stop: Drop | None = None  # raised at the next look
     cancelled: bool = False
     progress_at: float = dataclasses.field(default_factory=time.monotonic)
@@ -32,7 +33,8 @@ class LiveRuns(interfaces.Runs):
         self._runs = {}
 
     def begin(self, claim):
-        run = self._runs[claim.lease] = Run(claim, cancelled=claim.cancel_requested)
+        run = self._runs[claim.lease] = Run(
+            claim, noted_step=claim.furthest.step, cancelled=claim.cancel_requested)
         return run
 
     def end(self, lease):

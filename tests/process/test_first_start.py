@@ -69,10 +69,10 @@ def test_a_full_disk_is_named(start, tmp_path, missing):
     if mounted.returncode:
         missing('A small file system cannot be mounted here (needs root).')
     try:
-        with open(full / 'filler', 'wb') as filler, pytest.raises(OSError, match='space'):
-            while True:
-                filler.write(b'\0' * 4096)
-                filler.flush()
+        with open(full / 'filler', 'wb', buffering=0) as filler:
+            with pytest.raises(OSError, match='space'):
+                while True:
+                    filler.write(b'\0' * 4096)
         line = refused(start(DEFAULT={'state_path': full / 'state'}))
         assert 'No space left' in line
         assert str(full / 'state') in line

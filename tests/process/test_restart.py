@@ -1,14 +1,24 @@
 """Imports across the end of the process that runs them."""
 
+import contextlib
+import http.client
+import sqlite3
+
 import pytest
 
-from .conftest import KILL, TERM, left_behind
+from .conftest import KILL, TERM, left_behind, until
 
 WAYS = {
     'eventlet': {'task': {'task_executor': 'eventlet'}},
     'taskflow-serial': {'taskflow_executor': {'engine_mode': 'serial'}},
     'taskflow-parallel': {},
 }
+
+
+def furthest_step(state):
+    with contextlib.closing(sqlite3.connect(state / 'glance.sqlite')) as connection:
+        [(step,)] = connection.execute('SELECT furthest_step FROM task_queue')
+        return step
 
 
 @pytest.fixture(params=list(WAYS))
@@ -77,8 +87,9 @@ def test_an_import_that_always_kills_its_process_fails_in_the_end(start, state, 
     options = {'task': {'max_attempts': 2}}
     api = start(**options).await_ready()
     task_id = api.import_(f'{web.url}/image')
-    for attempt in (1, 2):
+    for attempt in (1, 2, 3):  # the first got further than any before it
         web.await_request('/image', attempt)
+        until(lambda: furthest_step(state) == 1, 'that the first step is noted')
         api.signal(KILL)
         api.exit_status()
         api = start(**options).await_ready()
@@ -95,8 +106,6 @@ def test_a_request_that_has_begun_is_answered_before_the_end(start, web):
     web.pages['/image'] = b'\0' * size
     api = start().await_ready()
     image_id = api.ended(api.import_(f'{web.url}/image'))['result']['image_id']
-    import http.client
-
     connection = http.client.HTTPConnection('127.0.0.1', api.port, timeout=30)
     connection.request('GET', f'/v2/images/{image_id}/file')
     answer = connection.getresponse()

@@ -116,7 +116,8 @@ class Runs(abc.ABC):
     def progress(self, lease: Lease, bytes_done: int | None = None) -> None:
         """Say that the step at work gets on; and check().
 
-        bytes_done  bytes of this step so far, where it moves bytes
+        bytes_done  bytes of this step so far, where it moves bytes; the same
+                    number again is no progress
         """
 
     @abc.abstractmethod
@@ -299,8 +300,14 @@ class ImageStore(abc.ABC):
         """The URL under which claim so-and-so of an import stores an image."""
 
     @abc.abstractmethod
-    def add(self, url: str, path: str) -> None:
+    def add(
+        self, url: str, path: str, *,
+        on_progress: collections.abc.Callable[[int], None] = lambda stored: None,
+    ) -> None:
         """Store a staged file under this URL, durably, before returning.
+
+        on_progress  called every few seconds meanwhile with the bytes stored so
+                     far; what it raises ends the work
 
         Idempotent for the same file. Raises ForeignFile if another stands
         there, StorageFull if there is no room.
@@ -323,8 +330,11 @@ class Staging(abc.ABC):
         """The file into which this claim receives; its folder is made if need be."""
 
     @abc.abstractmethod
-    def remove(self, task_id: str, *, number: int | None = None) -> None:
-        """Remove what a claim staged, or all claims of a task. Idempotent."""
+    def remove(self, lease: Lease, *, earlier: bool = False) -> None:
+        """Remove what this claim staged, or also what earlier ones did. Idempotent.
+
+        Never what a later claim stages: this one may have lost its lease.
+        """
 
 
 class Resolver(abc.ABC):

@@ -133,7 +133,7 @@ def make_image(folder):
     path = os.path.join(folder, 'source', 'small.qcow2')
     os.mkdir(os.path.dirname(path))
     with open(path, 'wb') as file:
-        file.write(images.qcow2())
+        file.write(images.qcow2(data=os.urandom(200_000)))
     return path
 
 

@@ -54,7 +54,7 @@ def need(what, requirements):
         '-m',
         'pip',
         'install',
-        '--quiet',
+        '-qq',
         '--disable-pip-version-check',
         '-c',
         os.path.join(ROOT, 'constraints.txt'),

@@ -33,4 +33,4 @@ class TaskExecutor(_common.ConductedExecutor):
     def stop(self, grace):
         super().stop(grace)
         if self._pool is not None and not len(self.runs):
-            self._pool.shutdown()
+            self._pool.shutdown(wait=False)  # nothing is in it

@@ -112,7 +112,7 @@ def _unknown(conf):
         known = {name for opt in opts for name in (opt.name, opt.dest)}
         for file, sections in _sections(conf):
             for name, values in sections.get(group.name, {}).items():
-                if name in known or name in conf and group.name == 'DEFAULT':
+                if name in known or (name in conf and group.name == 'DEFAULT'):
                     continue
                 close = difflib.get_close_matches(name, known, 1, 0.8)
                 if group.name == 'DEFAULT' and not close:

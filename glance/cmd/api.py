@@ -5,6 +5,7 @@ from glance import threads
 threads.use(threads.GREEN)  # before anything that knows sockets is imported
 
 import contextlib
+import functools
 import ipaddress
 import logging
 import os
@@ -25,6 +26,7 @@ LOG = logging.getLogger(__name__)
 PROGRAM = 'glance-api'
 # Past graceful_shutdown_timeout the process is killed; so much earlier tasks are handed back.
 HAND_BACK_MARGIN = 5
+MOST_DISCARDED = 2**20  # bytes of a refused body that are read to keep its connection
 
 
 def main(argv=None):
@@ -92,6 +94,24 @@ def _announce(conf, listener, folders):
              if conf.task.task_executor == 'taskflow' else '', conf.workers)
 
 
+class Protocol(wsgi.HttpProtocol):
+    """eventlet's, but what is left of a refused body is not read without end."""
+
+    def get_environ(self):
+        environ = super().get_environ()
+        given = environ['eventlet.input']
+        given.discard = functools.partial(self._discard, given)
+        return environ
+
+    def _discard(self, given):
+        """Read what is left, so that the connection can be used again; or close it."""
+        left = MOST_DISCARDED
+        while left > 0 and (piece := given.read(min(left, 65536))):
+            left -= len(piece)
+        if left <= 0:
+            self.close_connection = 1
+
+
 class ApiService(service.ServiceBase):
     """The WSGI server and the executor of one process, for oslo.service to start and stop."""
 
@@ -110,7 +130,7 @@ class ApiService(service.ServiceBase):
         self._server = eventlet.spawn(
             wsgi.server, self._listener, self._application.api,
             log=logging.getLogger('eventlet.wsgi.server'), log_output=False, debug=False,
-            keepalive=True, socket_timeout=timeout, capitalize_response_headers=False)
+            protocol=Protocol, keepalive=True, socket_timeout=timeout, capitalize_response_headers=False)
 
     def stop(self, graceful=False):
         if self._server is None:  # the parent of forked workers

@@ -4,7 +4,7 @@ import operator
 
 import sqlalchemy as sa
 
-from glance.db.models import image_properties, image_tags, images
+from glance.db.models import image_properties, image_tags, images, naive
 
 _COMPARE = {'gt': operator.gt, 'gte': operator.ge, 'eq': operator.eq, 'neq': operator.ne,
             'lt': operator.lt, 'lte': operator.le}
@@ -52,5 +52,5 @@ def _conditions(key, value):
     column = images.c[key]
     if isinstance(value, tuple):
         compare, time = value
-        return [_COMPARE[compare](column, time.replace(tzinfo=None))]
+        return [_COMPARE[compare](column, naive(time))]
     return [column.in_(value) if isinstance(value, list) else column == value]

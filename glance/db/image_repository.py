@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import datetime
 
 import sqlalchemy as sa
 
@@ -14,6 +13,7 @@ from glance.db.models import (
     image_properties,
     image_tags,
     images,
+    naive,
     utcnow,
 )
 from glance.domain import errors
@@ -139,7 +139,8 @@ class SqlImageRepository(interfaces.ImageRepository):
                 return []
             return connection.execute(_LOCATIONS, {'id': image_id, 'status': 'pending'}).all()
 
-        return [_location(row) for row in fence.read(self._database, pending)]
+        # Fenced though it only reads: what is named here is deleted next.
+        return [_location(row) for row in fence.write(self._database, lease, pending)]
 
     def withdraw(self, lease, location):
         fence.write(self._database, lease, lambda connection: connection.execute(
@@ -213,7 +214,7 @@ def _image(row, tags, properties):
 def _row(image):
     row = {name: getattr(image, name) for name in _FIELDS}
     for name in ('created_at', 'updated_at'):
-        row[name] = row[name].astimezone(datetime.UTC).replace(tzinfo=None)
+        row[name] = naive(row[name])
     return row | {'deleted': False, 'deleted_at': None}
 
 

@@ -164,6 +164,11 @@ def utcnow():
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
+def naive(time):
+    """A time of the rest of the service as the tables have it."""
+    return time.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
 def aware(time):
     """A time of the tables as the rest of the service has it."""
     return None if time is None else time.replace(tzinfo=datetime.UTC)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from glance import interfaces
 from glance.db import paging
-from glance.db.models import aware, images, now, task_info, task_queue, tasks, utcnow
+from glance.db.models import aware, images, naive, now, task_info, task_queue, tasks, utcnow
 from glance.domain import errors
 from glance.domain.task import Status, Task, before
 
@@ -58,6 +58,8 @@ class SqlTaskRepository(interfaces.TaskRepository):
         statement = sa.select(tasks).where(visible)
         for key, value in listing.filters.items():
             column = tasks.c[key]
+            if isinstance(value, datetime.datetime):
+                value = naive(value)
             statement = statement.where(
                 column.in_(value) if isinstance(value, list) else column == value)
 
@@ -128,11 +130,11 @@ def _expired(row):
 
 
 def _row(task):
-    naive = task.created_at.astimezone(datetime.UTC).replace(tzinfo=None)
+    created = naive(task.created_at)
     return {
         'id': task.id, 'type': task.type, 'status': task.status, 'owner': task.owner,
         'image_id': task.image_id, 'request_id': task.request_id, 'user_id': task.user_id,
-        'created_at': naive, 'updated_at': naive, 'expires_at': None, 'deleted_at': None,
+        'created_at': created, 'updated_at': created, 'expires_at': None, 'deleted_at': None,
         'deleted': False}
 
 

@@ -99,7 +99,9 @@ class Location:
     status: str
 
 
-def check(given: dict[str, typing.Any], limits: Limits, *, field: str = '') -> dict[str, typing.Any]:
+def check(
+    given: dict[str, typing.Any], limits: Limits, *, field: str = ''
+) -> dict[str, typing.Any]:
     """What a caller wants an image to be, checked by the rules of POST /v2/images.
 
     given   names and values as they came

@@ -96,20 +96,22 @@ class ImportFilter:
             return self._checked(address, resolver)
         except ValueError as fact:
             raise errors.SourceRefused(
-                f'{mask(address)} does not pass filtering: {fact}.') from None
+                f'{mask(address)} does not pass filtering: {fact}.'
+            ) from None
 
     def ignored(self) -> list[str]:
-        """The lists that have no effect because the other of their pair is given."""
+        """A sentence for each list that has no effect, for the log of the start."""
         return [
-            f'disallowed_{kind}'
+            f'disallowed_{kind} has no effect because allowed_{kind} is given.'
             for kind in ('schemes', 'hosts', 'ports')
             if getattr(self, f'allowed_{kind}') and getattr(self, f'disallowed_{kind}')
         ]
 
     def _checked(self, address: str, resolver: Resolver) -> Target:
         parts = _split(address)
-        if not _passes(parts.scheme, _lower(self.allowed_schemes),
-                       _lower(self.disallowed_schemes)):
+        if not _passes(
+            parts.scheme, _lower(self.allowed_schemes), _lower(self.disallowed_schemes)
+        ):
             raise ValueError(f'its scheme "{parts.scheme}" is not allowed')
         if parts.scheme not in FETCHABLE:
             raise ValueError(f'its scheme "{parts.scheme}" is neither http nor https')
@@ -153,7 +155,8 @@ def is_public(address: _Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
     return not any(
-        address in network for network in _NOT_PUBLIC if network.version == address.version)
+        address in network for network in _NOT_PUBLIC if network.version == address.version
+    )
 
 
 def mask(address: str) -> str:

@@ -79,5 +79,6 @@ def _source_format(given: typing.Any, limits: image.Limits) -> str:
 def _owner(fields: dict[str, typing.Any], by: Caller) -> str | None:
     owner = fields.pop('owner', by.project_id)
     if owner != by.project_id and not by.is_admin:
-        raise errors.Forbidden('"input.image_properties.owner" can be set by an administrator only.')
+        raise errors.Forbidden(
+            '"input.image_properties.owner" can be set by an administrator only.')
     return typing.cast('str | None', owner)

@@ -96,7 +96,7 @@ class Conductor:
         for thread in self._threads:
             thread.join(LEAVE_TIME)
         if self._pool is not None and not len(self.runs):
-            self._pool.shutdown()
+            self._pool.shutdown(wait=False)  # nothing is in it
 
     def _wait_until_idle(self, seconds):
         """Wait until nothing runs; False if something still does after so long."""

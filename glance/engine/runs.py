@@ -55,7 +55,8 @@ class LiveRuns(interfaces.Runs):
 
     def progress(self, lease, bytes_done=None):
         run = self._get(lease)
-        run.progress_at = time.monotonic()
+        if bytes_done is None or bytes_done > run.point.bytes:
+            run.progress_at = time.monotonic()
         if bytes_done is not None:
             run.point = Point(run.point.step, bytes_done)
         self.check(lease)

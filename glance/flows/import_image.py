@@ -22,8 +22,8 @@ def discard(lease, work):
 
 
 def tidy(lease):
-    """Remove what all claims of this task staged."""
-    toolbox.current().staging.remove(lease.task_id)
+    """Remove what this claim and those before it staged."""
+    toolbox.current().staging.remove(lease, earlier=True)
 
 
 def get_flow():

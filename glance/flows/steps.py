@@ -63,7 +63,7 @@ class Fetch(Step):
                 'os_hash_value': copied.os_hash_value}
 
     def undo(self, lease):
-        toolbox.current().staging.remove(lease.task_id, number=lease.number)
+        toolbox.current().staging.remove(lease)
 
 
 class Check(Step):
@@ -101,7 +101,9 @@ class Store(Step):
         tools = toolbox.current()
         url = tools.stores[store].location_of(image_id, lease.number)
         tools.images.announce(lease, Location(image_id, store, url, 'pending'))
-        tools.stores[store].add(url, staged['path'])
+        tools.stores[store].add(
+            url, staged['path'],
+            on_progress=lambda stored: tools.runs.progress(lease, stored))
         return url
 
     def undo(self, lease, image_id):

@@ -5,8 +5,10 @@ native threads.
 """
 
 import errno
+import stat
 
 from glance import threads
+from glance.domain import errors
 
 LARGE = 16 * 2**20  # bytes from which removing a file may take milliseconds
 
@@ -34,7 +36,7 @@ def write_all(handle, data):
     os = threads.original('os')
     left = memoryview(data)
     while left:
-        left = left[os.write(handle, left):]
+        left = left[os.write(handle, left) :]
 
 
 def sync_folder(path):
@@ -45,6 +47,33 @@ def sync_folder(path):
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def own_folder(path, what):
+    """The absolute path of a folder, made with mode 0700 if it is not there.
+
+    what  what to call it in a sentence
+
+    Raises ConfigError if files cannot be made in it.
+    """
+    os = threads.original('os')
+    path = os.path.abspath(path)
+    try:
+        os.makedirs(path, 0o700, exist_ok=True)
+    except OSError as error:
+        raise errors.ConfigError(f'The {what} {path} cannot be made: {error.strerror}.') from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise errors.ConfigError(f'The {what} {path} cannot be written to.')
+    return path
+
+
+def is_folder(path):
+    """Whether there is a folder, not a link to one."""
+    os = threads.original('os')
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def remove(path, pool):
@@ -58,6 +87,20 @@ def remove(path, pool):
         pool.submit(_unlink, path).wait()
     else:
         _unlink(path)
+
+
+def remove_folder(path, pool):
+    """Remove a folder and all in it, if it is there. No link is followed."""
+    os = threads.original('os')
+    if not is_folder(path):
+        remove(path, pool)
+        return
+    for name in os.listdir(path):
+        remove_folder(f'{path}/{name}', pool)
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass
 
 
 def _unlink(path):

@@ -51,8 +51,15 @@ class Inspected:
     virtual_size: int | None
 
 
-def inspect(path, disk_format, *, container_format='bare', vmdk_allowed_types,
-            require_match=True, gpt_safety_checks_nonfatal=()):
+def inspect(
+    path,
+    disk_format,
+    *,
+    container_format='bare',
+    vmdk_allowed_types,
+    require_match=True,
+    gpt_safety_checks_nonfatal=(),
+):
     """Look at the content of a file that is declared to be of this disk_format.
 
     container_format  one that wraps a disk may hide any format; then the content
@@ -83,11 +90,13 @@ def inspect(path, disk_format, *, container_format='bare', vmdk_allowed_types,
 
 def _check_match(found, disk_format, container_format, require_match):
     specific = [name for name in found if name != 'gpt']
-    partitions = 'gpt' in found and specific != ['iso'] and not isinstance(
-        found.get('vhd'), _FixedVHD)
+    partitions = (
+        'gpt' in found and specific != ['iso'] and not isinstance(found.get('vhd'), _FixedVHD)
+    )
     if len(specific) > 1 or (specific and partitions):
         raise errors.FormatMismatch(
-            f'The content looks like several formats at once: {", ".join(sorted(found))}.')
+            f'The content looks like several formats at once: {", ".join(sorted(found))}.'
+        )
     if not require_match:
         return
     if not specific and (disk_format in PLAIN or container_format in WRAPPING):
@@ -95,7 +104,8 @@ def _check_match(found, disk_format, container_format, require_match):
     if specific != [disk_format]:
         content = specific[0] if specific else 'raw'
         raise errors.FormatMismatch(
-            f'The content is {content}, but disk_format says {disk_format}.')
+            f'The content is {content}, but disk_format says {disk_format}.'
+        )
 
 
 def _check_safety(name, inspector, nonfatal):
@@ -113,7 +123,8 @@ def _check_safety(name, inspector, nonfatal):
 def _check_vmdk_type(inspector, allowed):
     if inspector.vmdktype not in [kind.lower() for kind in allowed]:
         raise errors.FormatMismatch(
-            f'The vmdk image is of the type {inspector.vmdktype}, which is not accepted.')
+            f'The vmdk image is of the type {inspector.vmdktype}, which is not accepted.'
+        )
 
 
 def _virtual_size(found, disk_format, size):
@@ -132,7 +143,8 @@ def _virtual_size(found, disk_format, size):
 def _recognized(file, size, disk_format):
     """The inspectors that recognize a file, by name; without 'raw', which always does."""
     inspectors = {
-        name: made() for name, made in format_inspector.ALL_FORMATS.items() if name != 'raw'}
+        name: made() for name, made in format_inspector.ALL_FORMATS.items() if name != 'raw'
+    }
     head = file.read(HEAD)
     for name, inspector in inspectors.items():
         _feed(inspector, _padded(name, head))

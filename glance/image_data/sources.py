@@ -5,31 +5,29 @@ environment, no cookies, no decoding, and redirects are followed by hand, each
 through the import filter again.
 """
 
-import base64
-import functools
 import http.client
-import io
 import re
-import socket
-import ssl
 import urllib.parse
-
-import urllib3.connection
-import urllib3.exceptions
 
 from glance.domain import errors
 from glance.domain.import_filter import mask
+from glance.image_data.connections import Asking, ascii_only
 
 MOST_REDIRECTS = 5
-TICK = 2.0  # seconds of silence after which on_wait is called
 REDIRECTS = (301, 302, 303, 307, 308)
 
-_SAFE = "/%:=&?~#+!$,;'@()*[]"  # left as they are in a path; all else is percent-encoded
-_TCP_CLOSE = 7  # state of a connection that was reset, see Linux' include/net/tcp_states.h
 
-
-def open(address, allowed, resolver, *, connect_timeout, read_timeout, size_cap,
-         ca_file=None, on_wait=None):
+def open(
+    address,
+    allowed,
+    resolver,
+    *,
+    connect_timeout,
+    read_timeout,
+    size_cap,
+    ca_file=None,
+    on_wait=None,
+):
     """Connect to a source, ask for the file, and read the head of the answer.
 
     allowed          the ImportFilter
@@ -37,8 +35,8 @@ def open(address, allowed, resolver, *, connect_timeout, read_timeout, size_cap,
     read_timeout     seconds of silence after which the source is given up
     size_cap         bytes above which it is refused
     ca_file          certificates to trust besides the system's
-    on_wait          called about every TICK seconds while nothing comes; what
-                     it raises ends the wait
+    on_wait          called every few seconds while nothing comes; what it
+                     raises ends the wait
 
     Returns a Source, to be used in a with statement or to be closed.
 
@@ -50,22 +48,24 @@ def open(address, allowed, resolver, *, connect_timeout, read_timeout, size_cap,
         target = allowed.check(address, resolver)
         if number == 0:
             login = target.login  # of the first address only; redirects are not handed it
-        asking = _Asking(address, target, read_timeout, on_wait)
+        asking = Asking(address, target, read_timeout, on_wait)
         try:
             answer = asking.answer(login, connect_timeout, ca_file)
-            if answer.status in REDIRECTS and answer.headers.get('location'):
-                # http.client reads headers as Latin-1.
-                led_to = answer.headers['location'].encode('latin-1', 'replace')
-                address = urllib.parse.urljoin(address, _ascii(led_to))
-                login = None
-                asking.close()
-                continue
-            return Source(asking, answer, size_cap)
+            led_to = answer.headers.get('location') if answer.status in REDIRECTS else None
+            if led_to is None:
+                return Source(asking, answer, size_cap)
+            # http.client reads headers as Latin-1.
+            address = urllib.parse.urljoin(
+                address, ascii_only(led_to.encode('latin-1', 'replace'))
+            )
+            login = None
+            asking.close()
         except BaseException:
             asking.close()
             raise
     raise errors.SourceAnswered(
-        mask(address), answer.status, f'and led on more than {MOST_REDIRECTS} times in a row')
+        mask(address), answer.status, f'and led on more than {MOST_REDIRECTS} times in a row'
+    )
 
 
 class Source:
@@ -78,6 +78,10 @@ class Source:
 
     def __init__(self, asking, answer, size_cap):
         self.name = asking.name
+        if answer.status != http.HTTPStatus.OK:
+            raise errors.SourceAnswered(
+                self.name, answer.status, http.client.responses.get(answer.status, '')
+            )
         self.size = _size(self.name, answer)
         self.validator = answer.headers.get('etag') or answer.headers.get('last-modified')
         self._asking = asking
@@ -127,218 +131,20 @@ class Source:
         return piece
 
 
-class _Asking:
-    """One request to one target, and the words for what can go wrong with it."""
-
-    def __init__(self, address, target, read_timeout, on_wait):
-        self.name = mask(address)
-        self._target = target
-        self._read_timeout = read_timeout
-        self._on_wait = on_wait or (lambda: None)
-        self._connection = None
-        self._socket = None
-        self._answer = None
-
-    def answer(self, login, connect_timeout, ca_file):
-        """The head of the answer; its body is still to come. Raises SourceAnswered."""
-        self._connect(connect_timeout, ca_file)
-        headers = {
-            'Accept-Encoding': 'identity',
-            'Connection': 'close',
-            'User-Agent': 'glance',
-        }
-        if login is not None:
-            joined = ':'.join(login).encode()
-            headers['Authorization'] = 'Basic ' + base64.b64encode(joined).decode()
-        with self.translated('before it answered'):
-            self._connection.request('GET', _ascii(self._target.path.encode()), headers=headers)
-            self._socket = self._connection.sock
-            self._connection.sock = _Ear(self._socket, self._read_timeout, self._on_wait)
-            # Not urllib3's own: that one logs the whole address when a header is malformed.
-            self._answer = answer = http.client.HTTPConnection.getresponse(self._connection)
-        if answer.status != http.HTTPStatus.OK and not (
-                answer.status in REDIRECTS and answer.headers.get('location')):
-            raise errors.SourceAnswered(
-                self.name, answer.status, http.client.responses.get(answer.status, ''))
-        return answer
-
-    def close(self):
-        if self._answer is not None:
-            self._answer.close()
-        if self._connection is not None:
-            self._connection.close()
-        if self._socket is not None:
-            self._socket.close()
-
-    def translated(self, when):
-        return _Translated(self.name, when)
-
-    def _connect(self, timeout, ca_file):
-        target = self._target
-        what = 'secure connection' if target.scheme == 'https' else 'connection'
-        when = f'before it agreed to a {what}'
-        for place in target.addresses:
-            if target.scheme == 'https':
-                made = _PinnedTLS(target.host, target.port, timeout=timeout)
-                made.trust = _trust(ca_file)
-            else:
-                made = _Pinned(target.host, target.port, timeout=timeout)
-            made.place = place
-            self._connection = made
-            try:
-                with self.translated(when):
-                    made.connect()
-                    made.timeout = self._read_timeout
-                    return
-            except errors.SourceUnreachable as error:
-                made.close()
-                last = error
-        raise last
-
-
-class _Pinning:
-    """A connection to the address that was checked, whatever the name says now."""
-
-    place = None
-
-    def _new_conn(self):
-        family = socket.AF_INET6 if ':' in self.place else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            made.settimeout(self.timeout)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            made.connect((self.place, self.port))
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-
-class _Pinned(_Pinning, urllib3.connection.HTTPConnection):
-    pass
-
-
-class _PinnedTLS(_Pinning, urllib3.connection.HTTPSConnection):
-    trust = None
-
-    def connect(self):
-        """As urllib3 does it, but a green socket is closed when the handshake fails."""
-        self.sock = self._new_conn()
-        self.sock = self.trust.wrap_socket(
-            self.sock, server_hostname=self.host, do_handshake_on_connect=False,
-            suppress_ragged_eofs=False)  # who cuts a body short cannot make it look whole
-        self.sock.do_handshake()
-
-
-class _Ear:
-    """Stands for a connected socket while its answer is read."""
-
-    def __init__(self, heard, read_timeout, on_wait):
-        self._heard = heard
-        self._raw = _Hearing(heard, read_timeout, on_wait)
-
-    def makefile(self, *_args, **_options):
-        return io.BufferedReader(self._raw, 65536)
-
-    def settimeout(self, _seconds):
-        pass  # _Hearing has its own
-
-    def close(self):
-        pass  # http.client closes its connection before it reads the body
-
-
-class _Hearing(io.RawIOBase):
-    """Reads a socket; says while nothing comes that it still waits.
-
-    The one place through which all bytes of an answer come, its head included,
-    so also the place for limits on the whole: time, rate.
-    """
-
-    def __init__(self, heard, read_timeout, on_wait):
-        self._heard = heard
-        self._read_timeout = read_timeout
-        self._on_wait = on_wait
-        self._tick = min(TICK, read_timeout)
-        heard.settimeout(self._tick)
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        silent = 0
-        while True:
-            try:
-                count = self._heard.recv_into(buffer)
-            except TimeoutError:
-                silent += self._tick
-                if silent >= self._read_timeout:
-                    raise
-                self._on_wait()
-                continue
-            if count == 0 and self._was_reset():
-                raise ConnectionResetError
-            return count
-
-    def _was_reset(self):
-        """Green sockets tell a reset as the end of the file, which a body without length has."""
-        if isinstance(self._heard, ssl.SSLSocket) or not hasattr(socket, 'TCP_INFO'):
-            return False  # TLS has an end of its own
-        return self._heard.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
-
-
-class _Translated:
-    """Turns what libraries and system say into one sentence."""
-
-    def __init__(self, name, when):
-        self._name = name
-        self._when = when
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, _kind, error, _traceback):
-        known = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, EOFError)
-        if isinstance(error, known):
-            raise errors.SourceUnreachable(self._sentence(error)) from None
-
-    def _sentence(self, error):
-        for cause in _causes(error):
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                why = (cause.verify_message or 'it is not valid').rstrip('.')
-                return f'The certificate of {self._name} is not trusted: {why}.'
-            if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-                return f'{self._name} cannot be reached: no secure connection was agreed on.'
-            if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
-                return f'{self._name} was silent for too long {self._when}.'
-            if isinstance(cause, ConnectionRefusedError):
-                return f'{self._name} cannot be reached: the connection was refused.'
-            if isinstance(cause, ConnectionError | EOFError | ssl.SSLEOFError):
-                return f'{self._name} broke the connection {self._when}.'
-            if isinstance(cause, OSError):
-                return f'{self._name} cannot be reached: there is no way to it.'
-        return f'{self._name} did not answer as HTTP asks for, {self._when}.'
-
-
-def _causes(error):
-    """An error, and those it wraps, the innermost first."""
-    chain = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        inner = [part for part in error.args if isinstance(part, Exception)]
-        error = error.__cause__ or (inner[0] if inner else error.__context__)
-    return reversed(chain)
-
-
 def _size(name, answer):
     """The bytes a plain body was announced to have, or None. Raises SourceAnswered."""
+
     def refuse(fact):
         raise errors.SourceAnswered(name, answer.status, fact)
 
-    encoding = answer.headers.get('content-encoding', 'identity').strip().lower()
+    def of(name):
+        return ','.join(answer.headers.get_all(name, [])).strip().lower()
+
+    encoding = of('content-encoding')
     if encoding not in ('', 'identity'):
         refuse('with an encoded file, though the plain one was asked for')
     lengths = answer.headers.get_all('content-length', [])
-    transfer = answer.headers.get('transfer-encoding', '').strip().lower()
+    transfer = of('transfer-encoding')
     if transfer not in ('', 'chunked'):
         refuse('in a transfer encoding that was not asked for')
     if transfer and lengths:
@@ -350,17 +156,3 @@ def _size(name, answer):
     if not re.fullmatch('[0-9]{1,18}', lengths[0].strip()):
         refuse('with a Content-Length that is no number of bytes')
     return int(lengths[0])
-
-
-def _ascii(raw):
-    """A path or Location as it may be sent: what is not ASCII is percent-encoded."""
-    return urllib.parse.quote(raw, safe=_SAFE)
-
-
-@functools.cache
-def _trust(ca_file):
-    """The certificates to trust. Loading them costs tens of milliseconds: once per process."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context

@@ -55,14 +55,14 @@ class Stage:
 
     def abandon(self):
         """Forget what waits, and wait for what is in work if it ends soon."""
+        rest = threads.Reply()
         with self._lock:
             self._chunks.clear()
-        waiter = self._waiter_for(0)
-        if waiter is not None:
-            try:
-                waiter.wait(PATIENCE)
-            except TimeoutError:
-                pass
+        self.at_rest(rest.give)
+        try:
+            rest.wait(PATIENCE)
+        except TimeoutError:
+            pass
 
     def at_rest(self, function):
         """Call a function once no native thread is at this stage: now, as a rule."""
@@ -109,7 +109,8 @@ class Stage:
                 self._busy = False
                 at_rest, self._at_rest = self._at_rest, None
             if self._waiter is not None and (
-                    self._error is not None or self._left <= self._waiter[1]):
+                self._error is not None or self._left <= self._waiter[1]
+            ):
                 (waiter, _left), self._waiter = self._waiter, None
         if at_rest is not None:
             at_rest()

@@ -12,7 +12,7 @@ threading and socket modules as they are when start() is called.
 import collections.abc
 import contextlib
 import dataclasses
-import http.client
+import http
 import pathlib
 import socket
 import ssl
@@ -203,11 +203,14 @@ def _read_request(client: socket.socket) -> Request | None:
     method, path, _version = first.split(' ', 2)
     headers = (line.partition(':') for line in lines)
     return Request(
-        method, path, {name.strip().lower(): value.strip() for name, _, value in headers})
+        method, path, {name.strip().lower(): value.strip() for name, _, value in headers}
+    )
 
 
 def _head(answer: Answer) -> bytes:
-    lines = [f'HTTP/1.1 {answer.status} {http.client.responses.get(answer.status, "")}']
+    known = answer.status in http.HTTPStatus.__members__.values()
+    phrase = http.HTTPStatus(answer.status).phrase if known else 'Odd'
+    lines = [f'HTTP/1.1 {answer.status} {phrase}']
     lines += [f'{name}: {value}' for name, value in answer.headers]
     if answer.chunked:
         lines.append('Transfer-Encoding: chunked')

@@ -6,6 +6,7 @@ import unittest
 import pytest
 import yaml
 from gabbi import handlers, suitemaker
+from gabbi.handlers import base
 from oslo_config import cfg
 
 from glance import bootstrap
@@ -18,6 +19,15 @@ EXECUTORS = {
     'taskflow-parallel': ('taskflow', 'parallel'),
 }
 GRACE = 5
+
+
+class BytesHandler(base.ResponseHandler):
+    """response_bytes: what the body is, as a whole, where it is not text to gabbi."""
+
+    test_key_suffix = 'bytes'
+
+    def action(self, test, item, value=None):
+        assert test.output == item.encode()
 
 
 @pytest.fixture
@@ -58,7 +68,7 @@ def test_a_story_goes_as_it_is_told(path, application):
         9292,
         None,
         lambda: application.api,
-        handlers=[each() for each in handlers.RESPONSE_HANDLERS],
+        handlers=[each() for each in (*handlers.RESPONSE_HANDLERS, BytesHandler)],
     )
     result = unittest.TestResult()
     story.run(result)

@@ -10,8 +10,10 @@ RULES = [
         base.ADMIN,
         'Use the tasks API; asked before all else.',
         [
-            {'path': '/v2/tasks', 'method': ['GET', 'POST']},
-            {'path': '/v2/tasks/{task_id}', 'method': ['GET', 'DELETE']},
+            {'path': '/v2/tasks', 'method': 'GET'},
+            {'path': '/v2/tasks', 'method': 'POST'},
+            {'path': '/v2/tasks/{task_id}', 'method': 'GET'},
+            {'path': '/v2/tasks/{task_id}', 'method': 'DELETE'},
         ],
     ),
     policy.DocumentedRuleDefault(

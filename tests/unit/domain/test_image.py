@@ -14,7 +14,7 @@ def test_base_fields_and_free_properties_come_apart():
         'name': 'a', 'min_ram': 5, 'properties': {'os_distro': 'x'}}
 
 
-@pytest.mark.parametrize('name', sorted(image.RESERVED) + ['os_glance_import_task'])
+@pytest.mark.parametrize('name', [*sorted(image.RESERVED), 'os_glance_import_task'])
 def test_what_the_service_sets_is_forbidden(name):
     with pytest.raises(errors.Forbidden, match=f'"input.{name}"'):
         image.check({name: 'x'}, LIMITS, field='input')
@@ -60,7 +60,7 @@ def test_tags_are_a_set():
 @pytest.mark.parametrize('given', [
     {'a': '1', 'b': '2', 'c': '3'}, {'tags': ['a', 'b', 'c']}])
 def test_quotas_hold(given):
-    with pytest.raises(errors.TooLarge, match='2 .* at most; 3 were given'):
+    with pytest.raises(errors.TooLarge, match=r'2 .* at most; 3 were given'):
         image.check(given, LIMITS)
 
 

@@ -47,12 +47,14 @@ def silent(_size):
 
 def digests(path):
     body = path.read_bytes()
-    return (len(body), hashlib.md5(body, usedforsecurity=False).hexdigest(),
-            hashlib.sha512(body).hexdigest())
+    return (
+        len(body),
+        hashlib.md5(body, usedforsecurity=False).hexdigest(),
+        hashlib.sha512(body).hexdigest(),
+    )
 
 
-@pytest.mark.parametrize('size', [
-    1, 1024, CHUNK - 1, CHUNK, CHUNK + 1, 5 * MIB + 7, 40 * MIB])
+@pytest.mark.parametrize('size', [1, 1024, CHUNK - 1, CHUNK, CHUNK + 1, 5 * MIB + 7, 40 * MIB])
 def test_what_is_received_is_written_and_hashed(tmp_path, pool, size):
     path = tmp_path / 'image'
     copied = receive(Sent(pieces(size)), str(path), on_progress=silent, pool=pool)
@@ -124,8 +126,9 @@ def test_a_drop_ends_it_and_leaves_nothing_at_work(tmp_path, pool, after):
 
     open_before = open_files()
     with pytest.raises(HandBack):
-        receive(Sent(pieces(30 * MIB)), str(tmp_path / 'image'), on_progress=on_progress,
-                pool=pool)
+        receive(
+            Sent(pieces(30 * MIB)), str(tmp_path / 'image'), on_progress=on_progress, pool=pool
+        )
     assert open_files() == open_before
     assert everything_rests(pool)
 
@@ -163,8 +166,9 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path, pool, monkeypatch, number
 def test_a_slow_disk_keeps_the_source_waiting_and_memory_small(tmp_path, pool, monkeypatch):
     monkeypatch.setattr(copying.files.waited_for, '__defaults__', (0.01,))
     answers = threads.original('threading').Event()
-    monkeypatch.setattr(copying.files, 'write_all', lambda _handle, data: (
-        len(data) < CHUNK or answers.wait(20)))
+    monkeypatch.setattr(
+        copying.files, 'write_all', lambda _handle, data: len(data) < CHUNK or answers.wait(20)
+    )
     sent = 0
     sent_while_it_hung = []
 
@@ -194,8 +198,10 @@ def test_a_disk_that_hangs_does_not_keep_a_drop_waiting(tmp_path, monkeypatch):
     closed = threads.original('threading').Event()
     wrote = copying.files.write_all
     monkeypatch.setattr(
-        copying.files, 'write_all', lambda handle, data: (
-            answers.wait(20) if len(data) >= CHUNK else wrote(handle, data)))
+        copying.files,
+        'write_all',
+        lambda handle, data: answers.wait(20) if len(data) >= CHUNK else wrote(handle, data),
+    )
     told = []
 
     def on_progress(size):
@@ -205,8 +211,9 @@ def test_a_disk_that_hangs_does_not_keep_a_drop_waiting(tmp_path, monkeypatch):
 
     open_before = open_files()
     with pytest.raises(HandBack):
-        receive(Sent(pieces(30 * MIB)), str(tmp_path / 'image'), on_progress=on_progress,
-                pool=pool)
+        receive(
+            Sent(pieces(30 * MIB)), str(tmp_path / 'image'), on_progress=on_progress, pool=pool
+        )
     assert len(open_files() - open_before) == 1  # still in use by the hanging call
     answers.set()
     pool.submit(closed.set).wait(10)

@@ -46,11 +46,21 @@ def test_the_virtual_size_is_what_the_format_says(inspect, disk_format):
 
 
 @pytest.mark.parametrize('disk_format', formats.PLAIN)
-@pytest.mark.parametrize('content', [
-    b'x', images.raw(), images.raw(3 * 2**20), bytes(512), b'text\n' * 1000, images.gpt(),
-    images.mbr().ljust(2**16, b'\0')])
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'x',
+        images.raw(),
+        images.raw(3 * 2**20),
+        bytes(512),
+        b'text\n' * 1000,
+        images.gpt(),
+        images.mbr().ljust(2**16, b'\0'),
+    ],
+)
 def test_what_is_of_no_format_is_a_plain_disk_with_or_without_partitions(
-        inspect, disk_format, content):
+    inspect, disk_format, content
+):
     assert inspect(content, disk_format).virtual_size == len(content)
 
 
@@ -60,72 +70,102 @@ def test_content_of_another_format_is_refused(inspect, declared, content):
     if declared == content:
         return
     assert inspect.refused(GOOD[content], declared) == (
-        f'The content is {content}, but disk_format says {declared}.')
+        f'The content is {content}, but disk_format says {declared}.'
+    )
 
 
 @pytest.mark.parametrize('declared', GOOD)
 def test_a_plain_disk_is_no_other_format(inspect, declared):
     for content in (images.raw(), images.gpt(), b'x'):
         assert inspect.refused(content, declared) == (
-            f'The content is raw, but disk_format says {declared}.')
+            f'The content is raw, but disk_format says {declared}.'
+        )
 
 
-@pytest.mark.parametrize(('content', 'fact'), [
-    (images.qcow2(backing_file='/etc/passwd'), 'it has a backing file'),
-    (images.qcow2(backing_file='/etc/passwd', version=2), 'it has a backing file'),
-    (images.qcow2(data_file='/etc/passwd'), 'it keeps its data in another file'),
-    (images.qcow2(incompatible_features=1 << 2), 'it keeps its data in another file'),
-    (images.qcow2(incompatible_features=1 << 7), 'it uses features that cannot be checked'),
-    (images.qcow2(version=7), 'it uses features that cannot be checked'),
-])
+@pytest.mark.parametrize(
+    ('content', 'fact'),
+    [
+        (images.qcow2(backing_file='/etc/passwd'), 'it has a backing file'),
+        (images.qcow2(backing_file='/etc/passwd', version=2), 'it has a backing file'),
+        (images.qcow2(data_file='/etc/passwd'), 'it keeps its data in another file'),
+        (images.qcow2(incompatible_features=1 << 2), 'it keeps its data in another file'),
+        (images.qcow2(incompatible_features=1 << 7), 'it uses features that cannot be checked'),
+        (images.qcow2(version=7), 'it uses features that cannot be checked'),
+    ],
+)
 @pytest.mark.parametrize('require_match', [True, False])
 def test_an_unsafe_qcow2_is_refused(inspect, content, fact, require_match):
     assert inspect.refused(content, 'qcow2', require_match=require_match) == (
-        f'The qcow2 image is not safe: {fact}.')
+        f'The qcow2 image is not safe: {fact}.'
+    )
 
 
-@pytest.mark.parametrize('extent', [
-    'RW 2048 FLAT "/etc/passwd" 0', 'RW 1 VMFSRAW "/dev/sda"', 'what is this'])
+@pytest.mark.parametrize(
+    'extent', ['RW 2048 FLAT "/etc/passwd" 0', 'RW 1 VMFSRAW "/dev/sda"', 'what is this']
+)
 def test_a_vmdk_that_names_other_files_is_refused(inspect, extent):
     assert 'its descriptor names something other than one plain disk' in inspect.refused(
-        images.vmdk(extent=extent), 'vmdk')
+        images.vmdk(extent=extent), 'vmdk'
+    )
 
 
 def test_only_listed_types_of_vmdk_pass(inspect):
     sparse, stream = images.vmdk(), images.vmdk(create_type='streamOptimized')
     assert inspect(sparse, 'vmdk').virtual_size == inspect(stream, 'vmdk').virtual_size == 2**20
     assert inspect.refused(sparse, 'vmdk', vmdk_allowed_types=['streamOptimized']) == (
-        'The vmdk image is of the type monolithicsparse, which is not accepted.')
+        'The vmdk image is of the type monolithicsparse, which is not accepted.'
+    )
     assert 'is not accepted' in inspect.refused(stream, 'vmdk', vmdk_allowed_types=[])
     assert 'is not safe' in inspect.refused(
-        images.vmdk(create_type='monolithicFlat'), 'vmdk',
-        vmdk_allowed_types=['monolithicFlat'])
+        images.vmdk(create_type='monolithicFlat'), 'vmdk', vmdk_allowed_types=['monolithicFlat']
+    )
 
 
 def test_the_end_of_a_vmdk_is_looked_at_when_its_header_says_so(inspect):
     header = images.vmdk()[:512]
-    footer = (struct.pack('<QII', 1, 0, 3).ljust(512, b'\0')
-              + header[:56] + struct.pack('<Q', 21) + header[64:] + bytes(512))
+    footer = (
+        struct.pack('<QII', 1, 0, 3).ljust(512, b'\0')
+        + header[:56]
+        + struct.pack('<Q', 21)
+        + header[64:]
+        + bytes(512)
+    )
     for padding in (b'', bytes(2**20), bytes(2**20 - 65536 - 700)):
         assert inspect(images.vmdk(footer=padding + footer), 'vmdk').virtual_size == 2**20
         assert 'its footer contradicts its header' in inspect.refused(
-            images.vmdk(footer=padding + footer.replace(b'KDMV', b'kdmv')), 'vmdk')
+            images.vmdk(footer=padding + footer.replace(b'KDMV', b'kdmv')), 'vmdk'
+        )
 
 
-@pytest.mark.parametrize('content', [
-    images.vmdk_text(), images.vmdk_text(before=b'\n'),
-    images.vmdk_text(before=b'# \xff\xfe not ASCII\n' * 3),
-    images.vmdk_text(before=b'# a long comment ' * 400 + b'\n'),
-    b'version=1\ncreateType="x"\nRW 1 FLAT "/etc/passwd" 0'])
+@pytest.mark.parametrize(
+    'content',
+    [
+        images.vmdk_text(),
+        images.vmdk_text(before=b'\n'),
+        images.vmdk_text(before=b'# \xff\xfe not ASCII\n' * 3),
+        images.vmdk_text(before=b'# a long comment ' * 400 + b'\n'),
+        b'version=1\ncreateType="x"\nRW 1 FLAT "/etc/passwd" 0',
+    ],
+)
 @pytest.mark.parametrize('declared', ['raw', 'vmdk'])
 def test_the_text_of_a_vmdk_is_never_a_disk(inspect, content, declared):
     inspect.refused(content, declared)
     inspect.refused(content, declared, require_match=False)
 
 
-@pytest.mark.parametrize('content', [
-    images.qcow2(backing_file='/etc/passwd')[:120], GOOD['qcow2'][:104], GOOD['vmdk'][:80],
-    GOOD['vdi'][:400], GOOD['vhd'][:60], GOOD['vhdx'][:9], images.qed()[:4], images.luks()[:8]])
+@pytest.mark.parametrize(
+    'content',
+    [
+        images.qcow2(backing_file='/etc/passwd')[:120],
+        GOOD['qcow2'][:104],
+        GOOD['vmdk'][:80],
+        GOOD['vdi'][:400],
+        GOOD['vhd'][:60],
+        GOOD['vhdx'][:9],
+        images.qed()[:4],
+        images.luks()[:8],
+    ],
+)
 def test_half_a_header_is_not_a_plain_disk(inspect, content):
     inspect.refused(content, 'raw')
 
@@ -133,10 +173,12 @@ def test_half_a_header_is_not_a_plain_disk(inspect, content):
 @pytest.mark.parametrize('declared', ['raw', 'qcow2'])
 def test_formats_nobody_may_declare_are_recognized(inspect, declared):
     assert inspect.refused(images.luks(), declared) == (
-        f'The content is luks, but disk_format says {declared}.')
+        f'The content is luks, but disk_format says {declared}.'
+    )
     assert 'The content is qed' in inspect.refused(images.qed(), declared)
     assert 'this format is not accepted' in inspect.refused(
-        images.qed(), declared, require_match=False)
+        images.qed(), declared, require_match=False
+    )
 
 
 def test_a_disk_of_fixed_size_is_a_vhd_and_a_plain_disk(inspect):
@@ -145,17 +187,21 @@ def test_a_disk_of_fixed_size_is_a_vhd_and_a_plain_disk(inspect):
     assert inspect(content, 'raw').virtual_size == len(content)
 
 
-@pytest.mark.parametrize(('disk_format', 'content'), [
-    ('vhd', images.vhd(disk_type=4)), ('vdi', images.vdi(image_type=4))])
+@pytest.mark.parametrize(
+    ('disk_format', 'content'),
+    [('vhd', images.vhd(disk_type=4)), ('vdi', images.vdi(image_type=4))],
+)
 def test_differences_to_another_disk_are_refused(inspect, disk_format, content):
     assert inspect.refused(content, disk_format) == (
-        f'The {disk_format} image is not safe: it has a parent image.')
+        f'The {disk_format} image is not safe: it has a parent image.'
+    )
 
 
 def test_a_broken_partition_table_is_refused_unless_the_operator_passes_over_it(inspect):
     broken = images.gpt(protective=images.mbr(boot=0x17))
     assert inspect.refused(broken, 'raw') == (
-        'The gpt image is not safe: its partition table is broken.')
+        'The gpt image is not safe: its partition table is broken.'
+    )
     assert inspect(broken, 'raw', gpt_safety_checks_nonfatal=['mbr']).virtual_size == len(broken)
 
 
@@ -169,7 +215,8 @@ def test_a_kernel_may_look_like_a_broken_partition_table(inspect, disk_format):
 def test_an_iso_may_boot_from_disk_too_if_its_partition_table_is_sound(inspect):
     assert inspect(images.iso(mbr=images.mbr()), 'iso').virtual_size > 0
     assert 'partition table is broken' in inspect.refused(
-        images.iso(mbr=images.mbr(boot=0x17)), 'iso')
+        images.iso(mbr=images.mbr(boot=0x17)), 'iso'
+    )
 
 
 def test_two_formats_in_one_are_refused(inspect):
@@ -177,7 +224,8 @@ def test_two_formats_in_one_are_refused(inspect):
     qcow2[32769:32774] = b'CD001'
     for declared in ('qcow2', 'iso', 'raw'):
         assert inspect.refused(bytes(qcow2), declared) == (
-            'The content looks like several formats at once: iso, qcow2.')
+            'The content looks like several formats at once: iso, qcow2.'
+        )
     with_mbr = bytearray(images.qcow2())
     with_mbr[510:512] = b'\x55\xaa'
     assert 'several formats' in inspect.refused(bytes(with_mbr), 'qcow2')
@@ -186,16 +234,16 @@ def test_two_formats_in_one_are_refused(inspect):
 def test_an_impossible_size_is_refused(inspect):
     huge = bytearray(images.qcow2())
     huge[24:32] = b'\xff' * 8
-    assert inspect.refused(bytes(huge), 'qcow2') == (
-        'The qcow2 image claims an impossible size.')
+    assert inspect.refused(bytes(huge), 'qcow2') == ('The qcow2 image claims an impossible size.')
 
 
 def test_a_vhdx_that_never_says_its_size_is_refused_without_reading_all(inspect, monkeypatch):
     monkeypatch.setattr(formats, 'FURTHEST', 3 * 2**20)
     content = bytearray(images.vhdx())
-    content[2 * 2**20:3 * 2**20] = bytes(2**20)
+    content[2 * 2**20 : 3 * 2**20] = bytes(2**20)
     assert inspect.refused(bytes(content) + bytes(2**24), 'vhdx') == (
-        'The vhdx image is malformed.')
+        'The vhdx image is malformed.'
+    )
     assert inspect.refused(images.vhdx()[:300000], 'vhdx') == 'The vhdx image is malformed.'
 
 
@@ -210,8 +258,7 @@ def test_a_container_may_hide_a_disk_but_not_be_another(inspect, container_forma
     assert inspect(images.raw(), 'vmdk', **options).virtual_size is None
     assert inspect(GOOD['vmdk'], 'vmdk', **options).virtual_size == 2**24
     assert 'The content is qcow2' in inspect.refused(GOOD['qcow2'], 'vmdk', **options)
-    assert 'backing file' in inspect.refused(
-        images.qcow2(backing_file='x'), 'qcow2', **options)
+    assert 'backing file' in inspect.refused(images.qcow2(backing_file='x'), 'qcow2', **options)
 
 
 def test_a_small_plain_image_costs_little(tmp_path):
@@ -226,18 +273,21 @@ def test_a_small_plain_image_costs_little(tmp_path):
     assert min(costs) < 0.001  # seconds; 0.2 ms where it was measured
 
 
-@pytest.mark.parametrize(('content', 'qemu_format'), [
-    (images.qcow2(), 'qcow2'),
-    (images.qcow2(2**30, os.urandom(10**6)), 'qcow2'),
-    (images.qcow2(2**24, bytes(10**7)), 'qcow2'),
-    (images.qcow2(version=2, data=b'bits'), 'qcow2'),
-    (images.vmdk(), 'vmdk'),
-    (images.vmdk(2**32), 'vmdk'),
-    (images.vdi(), 'vdi'),
-    (images.vhd(), 'vpc'),
-    (images.vhd(disk_type=2), 'vpc'),
-    (images.vhdx(), 'vhdx'),
-])
+@pytest.mark.parametrize(
+    ('content', 'qemu_format'),
+    [
+        (images.qcow2(), 'qcow2'),
+        (images.qcow2(2**30, os.urandom(10**6)), 'qcow2'),
+        (images.qcow2(2**24, bytes(10**7)), 'qcow2'),
+        (images.qcow2(version=2, data=b'bits'), 'qcow2'),
+        (images.vmdk(), 'vmdk'),
+        (images.vmdk(2**32), 'vmdk'),
+        (images.vdi(), 'vdi'),
+        (images.vhd(), 'vpc'),
+        (images.vhd(disk_type=2), 'vpc'),
+        (images.vhdx(), 'vhdx'),
+    ],
+)
 def test_the_images_of_the_tests_are_real(tmp_path, missing, content, qemu_format):
     if shutil.which('qemu-img') is None:
         missing('No qemu-img here.')
@@ -245,33 +295,38 @@ def test_the_images_of_the_tests_are_real(tmp_path, missing, content, qemu_forma
     path.write_bytes(content)
     if qemu_format != 'vpc':
         subprocess.run(['qemu-img', 'check', '-q', '-f', qemu_format, path], check=True)
-    subprocess.run(['qemu-img', 'convert', '-f', qemu_format, '-O', 'raw', path,
-                    tmp_path / 'raw'], check=True)
+    subprocess.run(
+        ['qemu-img', 'convert', '-f', qemu_format, '-O', 'raw', path, tmp_path / 'raw'], check=True
+    )
     disk_format = 'vhd' if qemu_format == 'vpc' else qemu_format
     inspected = formats.inspect(str(path), disk_format, vmdk_allowed_types=TYPES)
     assert inspected.virtual_size == (tmp_path / 'raw').stat().st_size
 
 
-@pytest.mark.parametrize(('disk_format', 'arguments'), [
-    ('qcow2', ['-O', 'qcow2']),
-    ('qcow2', ['-O', 'qcow2', '-c', '-o', 'compression_type=zstd']),
-    ('qcow2', ['-O', 'qcow2', '-o', 'compat=0.10']),
-    ('vmdk', ['-O', 'vmdk']),
-    ('vmdk', ['-O', 'vmdk', '-o', 'subformat=streamOptimized']),
-    ('vdi', ['-O', 'vdi']),
-    ('vdi', ['-O', 'vdi', '-o', 'static=on']),
-    ('vhd', ['-O', 'vpc', '-o', 'force_size=on']),
-    ('vhd', ['-O', 'vpc', '-o', 'force_size=on,subformat=fixed']),
-    ('vhdx', ['-O', 'vhdx']),
-    ('vhdx', ['-O', 'vhdx', '-o', 'subformat=fixed']),
-    ('raw', ['-O', 'raw']),
-])
+@pytest.mark.parametrize(
+    ('disk_format', 'arguments'),
+    [
+        ('qcow2', ['-O', 'qcow2']),
+        ('qcow2', ['-O', 'qcow2', '-c', '-o', 'compression_type=zstd']),
+        ('qcow2', ['-O', 'qcow2', '-o', 'compat=0.10']),
+        ('vmdk', ['-O', 'vmdk']),
+        ('vmdk', ['-O', 'vmdk', '-o', 'subformat=streamOptimized']),
+        ('vdi', ['-O', 'vdi']),
+        ('vdi', ['-O', 'vdi', '-o', 'static=on']),
+        ('vhd', ['-O', 'vpc', '-o', 'force_size=on']),
+        ('vhd', ['-O', 'vpc', '-o', 'force_size=on,subformat=fixed']),
+        ('vhdx', ['-O', 'vhdx']),
+        ('vhdx', ['-O', 'vhdx', '-o', 'subformat=fixed']),
+        ('raw', ['-O', 'raw']),
+    ],
+)
 def test_what_qemu_makes_passes(tmp_path, missing, disk_format, arguments):
     if shutil.which('qemu-img') is None:
         missing('No qemu-img here.')
     (tmp_path / 'raw').write_bytes(images.gpt(8192).ljust(2**22, b'\0')[:-1] + os.urandom(1))
     path = tmp_path / 'image'
     subprocess.run(
-        ['qemu-img', 'convert', '-f', 'raw', *arguments, tmp_path / 'raw', path], check=True)
+        ['qemu-img', 'convert', '-f', 'raw', *arguments, tmp_path / 'raw', path], check=True
+    )
     inspected = formats.inspect(str(path), disk_format, vmdk_allowed_types=TYPES)
     assert inspected.virtual_size == 2**22

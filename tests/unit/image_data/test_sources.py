@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from glance.domain import errors
 from glance.domain.import_filter import ImportFilter
 from glance.domain.lease import HandBack
-from glance.image_data import sources
+from glance.image_data import connections, sources
 from glance.testing.source_server import Answer, Raw, Silence, SourceServer, redirect
 
 
@@ -68,8 +68,11 @@ def test_the_request_asks_for_the_plain_file_and_gives_nothing_away(web, monkeyp
     body_of(opened(web.url + '/a', web))
     assert web.requests[0].method == 'GET'
     assert web.requests[0].headers == {
-        'host': f'127.0.0.1:{web.port}', 'accept-encoding': 'identity',
-        'connection': 'close', 'user-agent': 'glance'}
+        'host': f'127.0.0.1:{web.port}',
+        'accept-encoding': 'identity',
+        'connection': 'close',
+        'user-agent': 'glance',
+    }
 
 
 def test_a_body_without_a_length_ends_with_the_connection(web):
@@ -87,8 +90,9 @@ def test_a_body_in_chunks_is_put_together(web):
 def test_the_name_is_kept_and_the_checked_address_is_connected_to(web):
     web.pages['/a'] = b'bits'
     address = f'http://images.example:{web.port}/a'
-    source = opened(address, web, hosts=['images.example'], names={
-        'images.example': ['127.0.0.1']})
+    source = opened(
+        address, web, hosts=['images.example'], names={'images.example': ['127.0.0.1']}
+    )
     assert body_of(source) == b'bits'
     assert web.requests[0].headers['host'] == f'images.example:{web.port}'
 
@@ -96,8 +100,11 @@ def test_the_name_is_kept_and_the_checked_address_is_connected_to(web):
 def test_the_next_address_is_tried_when_one_refuses(web):
     web.pages['/a'] = b'bits'
     source = opened(
-        f'http://images.example:{web.port}/a', web, hosts=['images.example'],
-        names={'images.example': ['::1', '127.0.0.1']})
+        f'http://images.example:{web.port}/a',
+        web,
+        hosts=['images.example'],
+        names={'images.example': ['::1', '127.0.0.1']},
+    )
     assert body_of(source) == b'bits'
 
 
@@ -109,10 +116,17 @@ def test_a_refused_address_sees_no_connection(web):
     assert web.requests == []
 
 
-@pytest.mark.parametrize(('status', 'said'), [
-    (404, 'answered 404 Not Found.'), (500, 'answered 500 Internal Server Error.'),
-    (206, 'answered 206 Partial Content.'), (204, 'answered 204 No Content.'),
-    (302, 'answered 302 Found.'), (799, 'answered 799.')])
+@pytest.mark.parametrize(
+    ('status', 'said'),
+    [
+        (404, 'answered 404 Not Found.'),
+        (500, 'answered 500 Internal Server Error.'),
+        (206, 'answered 206 Partial Content.'),
+        (204, 'answered 204 No Content.'),
+        (302, 'answered 302 Found.'),
+        (799, 'answered 799.'),
+    ],
+)
 def test_only_a_plain_200_is_a_file(web, status, said):
     web.pages['/a'] = Answer(b'bits', status=status)
     assert failure(errors.SourceAnswered, web) == f'{web.url}/a {said}'
@@ -122,7 +136,8 @@ def test_a_refused_connection_is_one_sentence():
     with SourceServer() as gone:
         pass
     assert failure(errors.SourceUnreachable, gone, '/a?key=secret') == (
-        f'{gone.url}/a?key=*** cannot be reached: the connection was refused.')
+        f'{gone.url}/a?key=*** cannot be reached: the connection was refused.'
+    )
 
 
 def test_a_body_shorter_than_announced_is_told_with_both_sizes(web):
@@ -135,38 +150,47 @@ def test_what_comes_after_the_announced_length_is_not_read(web):
     assert body_of(opened(web.url + '/a', web)) == b'bits'
 
 
-@pytest.mark.parametrize('body', [
-    Answer(b'b' * 1001),
-    Answer([b'b' * 1001], chunked=True),
-    Answer([b'b' * 500, b'b' * 501]),
-    Answer(b'', announced=10**15),
-])
+@pytest.mark.parametrize(
+    'body',
+    [
+        Answer(b'b' * 1001),
+        Answer([b'b' * 1001], chunked=True),
+        Answer([b'b' * 500, b'b' * 501]),
+        Answer(b'', announced=10**15),
+    ],
+)
 def test_more_than_the_cap_is_refused_announced_or_not(web, body):
     web.pages['/a'] = body
     assert failure(errors.SourceTooLarge, web) == (
-        'The source is larger than image_size_cap allows (1000 bytes).')
+        'The source is larger than image_size_cap allows (1000 bytes).'
+    )
 
 
-@pytest.mark.parametrize('body', [
-    b'', Answer([b'']), Answer([], chunked=True), Answer(b'bits', announced=0)])
+@pytest.mark.parametrize(
+    'body', [b'', Answer([b'']), Answer([], chunked=True), Answer(b'bits', announced=0)]
+)
 def test_an_empty_body_is_refused(web, body):
     web.pages['/a'] = body
     assert 'an empty body' in failure(errors.SourceEmpty, web)
 
 
-@pytest.mark.parametrize(('headers', 'announced', 'fact'), [
-    ([], 'four', 'no number of bytes'),
-    ([], '-4', 'no number of bytes'),
-    ([], '+4', 'no number of bytes'),
-    ([], '4_0', 'no number of bytes'),
-    ([], '9' * 30, 'no number of bytes'),
-    ([], '4, 4', 'more than one Content-Length'),
-    ([('Content-Length', '4')], 4, 'more than one Content-Length'),
-    ([('Content-Length', '5')], 4, 'more than one Content-Length'),
-    ([('Transfer-Encoding', 'chunked')], 4, 'contradict each other'),
-    ([('Transfer-Encoding', 'gzip')], False, 'a transfer encoding'),
-    ([('Content-Encoding', 'gzip')], None, 'an encoded file'),
-])
+@pytest.mark.parametrize(
+    ('headers', 'announced', 'fact'),
+    [
+        ([], 'four', 'no number of bytes'),
+        ([], '-4', 'no number of bytes'),
+        ([], '+4', 'no number of bytes'),
+        ([], '4_0', 'no number of bytes'),
+        ([], '9' * 30, 'no number of bytes'),
+        ([], '4, 4', 'more than one Content-Length'),
+        ([('Content-Length', '4')], 4, 'more than one Content-Length'),
+        ([('Content-Length', '5')], 4, 'more than one Content-Length'),
+        ([('Transfer-Encoding', 'chunked')], 4, 'contradict each other'),
+        ([('Transfer-Encoding', 'gzip')], False, 'a transfer encoding'),
+        ([('Content-Encoding', 'gzip')], None, 'an encoded file'),
+        ([('Content-Encoding', 'identity'), ('Content-Encoding', 'br')], None, 'an encoded file'),
+    ],
+)
 def test_heads_that_cannot_be_trusted_are_refused(web, headers, announced, fact):
     web.pages['/a'] = Answer(b'bits', headers=headers, announced=announced)
     sentence = failure(errors.SourceAnswered, web)
@@ -174,14 +198,20 @@ def test_heads_that_cannot_be_trusted_are_refused(web, headers, announced, fact)
     assert fact in sentence
 
 
-@pytest.mark.parametrize(('data', 'said'), [
-    (b'', 'broke the connection before it answered'),
-    (b'SSH-2.0-OpenSSH\r\n', 'did not answer as HTTP asks for'),
-    (b'HTTP/1.1 200 OK\r\n' + b'X: y\r\n' * 200 + b'\r\n', 'did not answer as HTTP asks for'),
-    (b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 70000 + b'\r\n\r\n', 'did not answer as HTTP asks for'),
-    (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbits', 'after 0 bytes'),
-    (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nbits', 'after 4 bytes'),
-])
+@pytest.mark.parametrize(
+    ('data', 'said'),
+    [
+        (b'', 'broke the connection before it answered'),
+        (b'SSH-2.0-OpenSSH\r\n', 'did not answer as HTTP asks for'),
+        (b'HTTP/1.1 200 OK\r\n' + b'X: y\r\n' * 200 + b'\r\n', 'did not answer as HTTP asks for'),
+        (
+            b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 70000 + b'\r\n\r\n',
+            'did not answer as HTTP asks for',
+        ),
+        (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbits', 'after 0 bytes'),
+        (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nbits', 'after 4 bytes'),
+    ],
+)
 def test_what_is_not_http_is_one_sentence(web, data, said):
     web.pages['/a'] = Raw(data)
     sentence = failure(errors.SourceUnreachable, web)
@@ -208,7 +238,8 @@ def test_a_reset_is_no_end(web, length):
 def test_a_silent_source_is_given_up(web):
     web.pages['/a'] = Silence()
     assert 'was silent for too long before it answered' in failure(
-        errors.SourceUnreachable, web, read_timeout=0.05)
+        errors.SourceUnreachable, web, read_timeout=0.05
+    )
 
 
 def test_a_source_that_falls_silent_is_given_up(web):
@@ -218,11 +249,12 @@ def test_a_source_that_falls_silent_is_given_up(web):
 
     web.pages['/a'] = Answer(pieces(), announced=10)
     assert 'was silent for too long after 4 bytes' in failure(
-        errors.SourceUnreachable, web, read_timeout=0.05)
+        errors.SourceUnreachable, web, read_timeout=0.05
+    )
 
 
 def test_who_waits_for_a_silent_source_is_asked_whether_to_go_on(web, monkeypatch):
-    monkeypatch.setattr(sources, 'TICK', 0.01)
+    monkeypatch.setattr(connections, 'TICK', 0.01)
     web.pages['/a'] = Silence()
     asked = []
 
@@ -236,7 +268,7 @@ def test_who_waits_for_a_silent_source_is_asked_whether_to_go_on(web, monkeypatc
 
 
 def test_a_wait_that_ends_goes_on_where_it_was(web, monkeypatch):
-    monkeypatch.setattr(sources, 'TICK', 0.01)
+    monkeypatch.setattr(connections, 'TICK', 0.01)
     goes_on = threading.Event()
 
     def pieces():
@@ -256,9 +288,18 @@ def test_a_redirect_is_followed(web):
         assert body_of(source) == b'bits'
 
 
-@pytest.mark.parametrize('to', [
-    'file:///etc/passwd', 'ftp://127.0.0.1/a', 'http://10.0.0.1/a', 'http://localhost/a',
-    'http://0x7f.1/a', '//[::1]/a', 'http://127.0.0.1:1/a'])
+@pytest.mark.parametrize(
+    'to',
+    [
+        'file:///etc/passwd',
+        'ftp://127.0.0.1/a',
+        'http://10.0.0.1/a',
+        'http://localhost/a',
+        'http://0x7f.1/a',
+        '//[::1]/a',
+        'http://127.0.0.1:1/a',
+    ],
+)
 def test_a_redirect_passes_the_filter_too(web, to):
     web.pages['/a'] = redirect(to)
     sentence = failure(errors.SourceRefused, web)
@@ -332,22 +373,32 @@ def certificate(tmp_path_factory):
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
-        .subject_name(name).issuer_name(name).public_key(key.public_key())
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([
-            x509.DNSName('images.example'),
-            x509.IPAddress(ipaddress.ip_address('127.0.0.1'))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.DNSName('images.example'), x509.IPAddress(ipaddress.ip_address('127.0.0.1'))]
+            ),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.KeyUsage(True, *[False] * 4, True, *[False] * 3), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-        .sign(key, hashes.SHA256()))
+        .sign(key, hashes.SHA256())
+    )
     path = tmp_path_factory.mktemp('tls') / 'both.pem'
     path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption()))
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
     return str(path)
 
 
@@ -363,15 +414,25 @@ def secure_web(certificate):
 def test_https_is_read_when_the_certificate_is_trusted(secure_web, certificate, host):
     secure_web.pages['/a'] = Answer([b'b' * 100000] * 10)
     source = opened(
-        f'https://{host}:{secure_web.port}/a', secure_web, hosts=[host], ca_file=certificate,
-        names={'images.example': ['127.0.0.1']}, size_cap=10**7)
+        f'https://{host}:{secure_web.port}/a',
+        secure_web,
+        hosts=[host],
+        ca_file=certificate,
+        names={'images.example': ['127.0.0.1']},
+        size_cap=10**7,
+    )
     assert len(body_of(source)) == 10**6
 
 
 def test_a_certificate_of_another_name_is_refused(secure_web, certificate):
     with pytest.raises(errors.SourceUnreachable, match=r'is not trusted: .*[Hh]ostname mismatch'):
-        opened(f'https://other.example:{secure_web.port}/a', secure_web, ca_file=certificate,
-               hosts=['other.example'], names={'other.example': ['127.0.0.1']})
+        opened(
+            f'https://other.example:{secure_web.port}/a',
+            secure_web,
+            ca_file=certificate,
+            hosts=['other.example'],
+            names={'other.example': ['127.0.0.1']},
+        )
     assert secure_web.requests == []
 
 
@@ -395,8 +456,14 @@ def test_a_source_that_never_accepts_is_given_up():
                 filler.settimeout(0.05)
                 with contextlib.suppress(OSError):
                     filler.connect(('127.0.0.1', port))
-            with pytest.raises(errors.SourceUnreachable, match='silent for too long before it agreed'):
+            with pytest.raises(
+                errors.SourceUnreachable, match='silent for too long before it agreed'
+            ):
                 sources.open(
-                    f'http://127.0.0.1:{port}/', ImportFilter(
-                        allowed_hosts=['127.0.0.1'], allowed_ports=[port]), Names(),
-                    connect_timeout=0.05, read_timeout=1, size_cap=1)
+                    f'http://127.0.0.1:{port}/',
+                    ImportFilter(allowed_hosts=['127.0.0.1'], allowed_ports=[port]),
+                    Names(),
+                    connect_timeout=0.05,
+                    read_timeout=1,
+                    size_cap=1,
+                )

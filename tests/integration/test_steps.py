@@ -1,0 +1,149 @@
+"""Each step can run twice, each can be undone, and what a task owns is found without it."""
+
+import datetime
+import importlib
+
+import pytest
+
+from glance import toolbox
+from glance.domain import errors
+from glance.domain.entry import Entry, Outcome
+from glance.domain.lease import LostLease
+from glance.domain.task import Task
+from glance.engine.conductor import Passage
+from glance.engine.run import FlowRunner
+from glance.flows import calls, import_image, steps
+from glance.interfaces import Flow, Step
+
+IMAGE = '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0'
+TASK = '11111111-2222-3333-4444-555555555555'
+
+
+class Begun:
+    """A claimed import of /a whose steps the test does by itself."""
+
+    def __init__(self, service, claim):
+        self.service = service
+        self.claim = claim
+        self.lease = claim.lease
+        self.values = claim.work | {'lease': claim.lease}
+
+    def do(self, *wanted):
+        for step in wanted:
+            given = calls.do(step, self.values)
+            if step.gives:
+                self.values[step.gives] = given
+
+    def left(self):
+        images = self.service.call('GET', '/v2/images').json['images']
+        return self.service.files(), [image['status'] for image in images]
+
+
+@pytest.fixture
+def begun(make_service, web):
+    service = make_service()
+    web.pages['/a'] = b'bits'
+    work = {'image_id': IMAGE, 'import_from': f'{web.url}/a', 'owner': 'us',
+            'store': 'filesystem', 'properties': {
+                'name': 'a', 'disk_format': 'raw', 'container_format': 'bare',
+                'properties': {'os': 'x'}, 'tags': ['t']}}
+    at = datetime.datetime.now(datetime.UTC)
+    service.application.services.tasks._repository.add(
+        Task(TASK, 'import', 'us', {}, at, at, image_id=IMAGE), Entry(TASK, 'import', 1, work))
+    [claim] = toolbox.current().queue.claim('us', 1, seconds=30, versions={'import': 1})
+    toolbox.current().runs.begin(claim)
+    yield Begun(service, claim)
+    toolbox.current().runs.end(claim.lease)
+
+
+@pytest.mark.parametrize('number', range(len(import_image.STEPS)))
+def test_a_step_can_be_done_twice(begun, number):
+    begun.do(*import_image.STEPS[:number])
+    begun.do(import_image.STEPS[number], import_image.STEPS[number])
+    begun.do(*import_image.STEPS[number + 1:])
+    files, statuses = begun.left()
+    assert statuses == ['active']
+    assert f'images/{IMAGE}.1' in files
+    assert toolbox.current().queue.outcome(begun.lease)[0] == Outcome.SUCCESS
+
+
+@pytest.mark.parametrize('number', range(len(import_image.STEPS)))
+@pytest.mark.parametrize('times', [1, 2])
+def test_what_was_done_can_be_undone_also_twice(begun, number, times):
+    begun.do(*import_image.STEPS[:number])
+    for _ in range(times):
+        for step in reversed(import_image.STEPS[:number]):
+            calls.undo(step, begun.values)
+    files, statuses = begun.left()
+    assert statuses == []
+    assert [name for name in files if name.startswith('images/')] == []
+
+
+@pytest.mark.parametrize('number', range(len(import_image.STEPS)))
+def test_what_a_task_owns_is_discarded_wherever_it_stopped(begun, number):
+    begun.do(*import_image.STEPS[:number])
+    for _ in range(2):
+        import_image.discard(begun.lease, begun.claim.work)
+    assert begun.left() == ([], [])
+
+
+def test_a_committed_image_is_neither_undone_nor_discarded(begun):
+    begun.do(*import_image.STEPS)
+    for step in reversed(import_image.STEPS):
+        calls.undo(step, begun.values)
+    import_image.discard(begun.lease, begun.claim.work)
+    files, statuses = begun.left()
+    assert (files, statuses) == ([f'images/{IMAGE}.1'], ['active'])
+
+
+def test_a_run_that_lost_its_lease_changes_nothing_any_more(begun):
+    begun.do(*import_image.STEPS[:4])
+    before = begun.left()
+    queue = toolbox.current().queue
+    queue.expire(['us'])
+    assert queue.claim('them', 1, seconds=30, versions={'import': 1})
+    with pytest.raises(LostLease):
+        begun.do(import_image.STEPS[4])
+    for step in (steps.Store(), steps.CreateRecord()):
+        with pytest.raises(LostLease):
+            calls.undo(step, begun.values)
+    assert begun.left() == before
+
+
+def test_an_image_of_another_task_is_not_adopted(begun, web):
+    tools = toolbox.current()
+    begun.do(*import_image.STEPS[:1])
+    begun.service.application._database.write(lambda connection: connection.exec_driver_sql(
+        "UPDATE images SET created_by_task = 'another'"))
+    with pytest.raises(errors.ImageExists):
+        tools.images.create(begun.lease, tools.images.get(IMAGE))
+    import_image.discard(begun.lease, begun.claim.work)
+    assert tools.images.get(IMAGE).name == 'a'
+
+
+class Breaks(Step):
+    name = 'breaks'
+
+    def do(self):
+        raise errors.SizeMismatch(1, 2)
+
+
+def step_by_step(flow, claim):
+    walk = importlib.import_module('glance.async.eventlet_executor').walk
+    return walk(flow.each(), claim.work | {'lease': claim.lease})
+
+
+def on_an_engine(flow, claim):
+    return FlowRunner(toolbox.current().runs).run(flow, claim)
+
+
+@pytest.mark.parametrize('run', [step_by_step, on_an_engine])
+@pytest.mark.parametrize('number', range(len(import_image.STEPS)))
+def test_all_is_undone_when_a_later_step_breaks(begun, run, number):
+    flow = Flow('broken', 1, (*import_image.STEPS[:number], Breaks()), None, None)
+    assert run(flow, begun.claim) == Passage.UNDONE
+    files, statuses = begun.left()
+    assert statuses == []
+    assert [name for name in files if name.startswith('images/')] == []
+    assert toolbox.current().queue.outcome(begun.lease) == (
+        Outcome.FAILURE, 'The source announced 1 bytes but sent 2.')

@@ -1,0 +1,22 @@
+from glance.domain.import_filter import ImportFilter
+from glance.image_data.resolving import SystemResolver
+
+
+def test_a_name_of_this_machine_has_addresses():
+    found = SystemResolver().addresses('localhost', 80)
+    assert '127.0.0.1' in found or '::1' in found
+    assert len(found) == len(set(found))
+
+
+def test_a_name_that_is_none_has_no_addresses():
+    assert SystemResolver().addresses('name.invalid', 80) == []
+    assert SystemResolver().addresses('a' * 64 + '.invalid', 80) == []
+
+
+def test_an_answer_that_does_not_come_is_none():
+    assert SystemResolver(timeout=0).addresses('localhost', 80) == []
+
+
+def test_it_serves_the_filter():
+    target = ImportFilter(allowed_hosts=['localhost']).check('http://localhost/', SystemResolver())
+    assert target.addresses

@@ -1,0 +1,175 @@
+import errno
+import os
+import pathlib
+import tempfile
+
+import pytest
+
+from glance import threads
+from glance.domain import errors
+from glance.domain.lease import HandBack
+from glance.image_data import files
+from glance.stores import filesystem
+from glance.stores.filesystem import FilesystemStore
+
+IMAGE = '3f0ac3ad-6b9c-4f3e-9c0c-0a54f0b0f6a1'
+
+
+class Copies(FilesystemStore):
+    """A store that no file can be linked into."""
+
+    def _link(self, path, target):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / 'images'
+
+
+@pytest.fixture(params=[FilesystemStore, Copies])
+def store(request, folder):
+    return request.param(str(folder))
+
+
+@pytest.fixture
+def staged(tmp_path):
+    path = tmp_path / 'staged'
+    path.write_bytes(b'bits')
+    path.chmod(0o600)
+    return path
+
+
+def test_the_url_says_where_the_file_is(store, folder, staged):
+    url = store.location_of(IMAGE, 7)
+    assert url == f'file://{folder}/{IMAGE}.7'
+    store.add(url, str(staged))
+    assert os.listdir(folder) == [f'{IMAGE}.7']
+    assert (folder / f'{IMAGE}.7').read_bytes() == b'bits'
+
+
+def test_a_staged_file_is_linked_not_copied(folder, staged):
+    store = FilesystemStore(str(folder))
+    store.add(store.location_of(IMAGE, 1), str(staged))
+    assert (folder / f'{IMAGE}.1').samefile(staged)
+
+
+def test_its_folder_and_its_files_are_for_their_owner_only(store, folder, staged):
+    store.add(store.location_of(IMAGE, 1), str(staged))
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / f'{IMAGE}.1').stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize('kind', [FilesystemStore, Copies])
+def test_files_have_the_permissions_that_were_configured(kind, folder, staged):
+    store = kind(str(folder), file_perm=0o640)
+    store.add(store.location_of(IMAGE, 1), str(staged))
+    assert (folder / f'{IMAGE}.1').stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    'url',
+    [
+        '',
+        'file://',
+        'file:///etc/passwd',
+        f'file:///elsewhere/{IMAGE}.1',
+        'file://{0}/../x',
+        'file://{0}/{1}',
+        'file://{0}/{1}.x',
+        'file://{0}/{1}.1/',
+        'file://{0}/../images/{1}.1',
+        'file://{0}//{1}.1',
+        '{0}/{1}.1',
+        'http://{0}/{1}.1',
+        'file://{0}/.deployment',
+        'file://{0}/{1}.1\n',
+    ],
+)
+def test_nothing_outside_of_its_folder_is_touched(store, folder, staged, url):
+    url = url.format(folder, IMAGE)
+    for act in (store.open, store.delete, lambda url: store.add(url, str(staged))):
+        with pytest.raises(errors.Unavailable):
+            act(url)
+    assert os.listdir(folder) == []
+
+
+def test_a_copy_from_another_file_system(staged):
+    if not os.path.isdir('/dev/shm') or os.stat('/dev/shm').st_dev == staged.stat().st_dev:
+        pytest.skip('There is one file system only.')
+    with tempfile.TemporaryDirectory(dir='/dev/shm') as elsewhere:
+        store = FilesystemStore(elsewhere)
+        url = store.location_of(IMAGE, 1)
+        store.add(url, str(staged))
+        store.add(url, str(staged))
+        with store.open(url) as stored:
+            assert stored.read() == b'bits'
+
+
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_store_is_told_and_keeps_nothing(folder, staged, monkeypatch, number):
+    def write_all(handle, data):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files, 'write_all', write_all)
+    store = Copies(str(folder))
+    with pytest.raises(errors.StorageFull, match='no space left in the image store'):
+        store.add(store.location_of(IMAGE, 1), str(staged))
+    assert os.listdir(folder) == []
+
+
+def test_a_full_folder_is_told_when_linking(folder, staged):
+    class Full(FilesystemStore):
+        def _link(self, path, target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = Full(str(folder))
+    with pytest.raises(errors.StorageFull):
+        store.add(store.location_of(IMAGE, 1), str(staged))
+
+
+def test_a_copy_that_is_dropped_leaves_nothing(folder, staged, monkeypatch):
+    monkeypatch.setattr(filesystem.files.waited_for, '__defaults__', (0.01,))
+    answers = threads.original('threading').Event()
+    wrote = files.write_all
+
+    def write_all(handle, data):
+        answers.wait(20)
+        wrote(handle, data)
+
+    monkeypatch.setattr(files, 'write_all', write_all)
+    monkeypatch.setattr(filesystem, 'AT_ONCE', 2)
+    store = Copies(str(folder))
+
+    def on_progress(stored):
+        raise HandBack
+
+    with pytest.raises(HandBack):
+        store.add(store.location_of(IMAGE, 1), str(staged), on_progress=on_progress)
+    answers.set()
+    for _ in range(4):  # as many as threads, so the copy has ended
+        store._pool.submit(lambda: None).wait(10)
+    waited = threads.NativePool(1, 'test')
+    waited.submit(_until, lambda: os.listdir(folder) == []).wait(10)
+
+
+def _until(condition):
+    event = threads.original('threading').Event()
+    while not condition():
+        event.wait(0.005)
+
+
+def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path):
+    (tmp_path / 'file').write_bytes(b'')
+    with pytest.raises(errors.ConfigError, match=r'The image store .*/file/images cannot be made'):
+        FilesystemStore(str(tmp_path / 'file' / 'images'))
+
+
+def test_a_large_file_is_deleted_too(store, folder, staged):
+    url = store.location_of(IMAGE, 1)
+    with staged.open('r+b') as file:
+        file.truncate(files.LARGE)
+    store.add(url, str(staged))
+    pathlib.Path(staged).unlink()
+    store.delete(url)
+    assert os.listdir(folder) == []

@@ -28,8 +28,11 @@ TICKS = os.sysconf('SC_CLK_TCK')
 
 def parser(description):
     made = argparse.ArgumentParser(description=description)
-    made.add_argument('--tiny', action='store_true',
-                      help='a run of a second or two that only shows that the script works')
+    made.add_argument(
+        '--tiny',
+        action='store_true',
+        help='a run of a second or two that only shows that the script works',
+    )
     made.add_argument('--output', type=pathlib.Path, help='write the JSON here as well')
     return made
 
@@ -37,10 +40,22 @@ def parser(description):
 def report(arguments, question, settings, results):
     document = {
         'question': question,
-        'machine': {'cores': os.cpu_count(), 'python': platform.python_version(),
-                    'system': platform.platform()},
-        'versions': {name: importlib.metadata.version(name) for name in (
-            'eventlet', 'futurist', 'taskflow', 'sqlalchemy', 'oslo.service', 'urllib3')},
+        'machine': {
+            'cores': os.cpu_count(),
+            'python': platform.python_version(),
+            'system': platform.platform(),
+        },
+        'versions': {
+            name: importlib.metadata.version(name)
+            for name in (
+                'eventlet',
+                'futurist',
+                'taskflow',
+                'sqlalchemy',
+                'oslo.service',
+                'urllib3',
+            )
+        },
         'settings': settings,
         'results': results,
     }
@@ -56,8 +71,10 @@ def quantile(values, part):
 
 
 def milliseconds(values):
-    return {'p50_ms': round(statistics.median(values) * 1000, 2),
-            'p99_ms': round(quantile(values, 0.99) * 1000, 2)}
+    return {
+        'p50_ms': round(statistics.median(values) * 1000, 2),
+        'p99_ms': round(quantile(values, 0.99) * 1000, 2),
+    }
 
 
 def cpu_seconds(pid):
@@ -94,20 +111,24 @@ class Service:
         self.url = f'http://127.0.0.1:{self.port}'
         sections = {
             'DEFAULT': {'state_path': self.state / 'state', 'bind_port': self.port},
-            'import_filtering_opts': {'allowed_hosts': '127.0.0.1',
-                                      'allowed_ports': source_port},
+            'import_filtering_opts': {'allowed_hosts': '127.0.0.1', 'allowed_ports': source_port},
         }
         for name, values in options.items():
             sections.setdefault(name, {}).update(values)
         config = self.state / 'glance-api.conf'
-        config.write_text('\n'.join(
-            f'[{name}]\n' + ''.join(f'{key} = {value}\n' for key, value in values.items())
-            for name, values in sections.items()))
+        config.write_text(
+            '\n'.join(
+                f'[{name}]\n' + ''.join(f'{key} = {value}\n' for key, value in values.items())
+                for name, values in sections.items()
+            )
+        )
         self._log = open(self.state / 'log', 'w')  # noqa: SIM115 - closed in stop()
         began = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, '-W', 'ignore', '-m', 'glance.cmd.api', '--config-file', config],
-            stderr=self._log, stdout=self._log)
+            stderr=self._log,
+            stdout=self._log,
+        )
         self.pid = self._process.pid
         self._await_answer()
         self.ready_after = time.monotonic() - began
@@ -148,7 +169,8 @@ def measured(service):
     figures['cpu_s'] = cpu_seconds(service.pid) - cpu
     figures['harness_cpu_s'] = time.process_time() - own
     figures['others_cpu_s'] = (
-        all_cpu_seconds() - everything - figures['cpu_s'] - figures['harness_cpu_s'])
+        all_cpu_seconds() - everything - figures['cpu_s'] - figures['harness_cpu_s']
+    )
     figures['pss_mib'] = pss_mib(service.pid)
 
 

@@ -44,9 +44,16 @@ def one_run(way, imports, clients, size):
 
 def _load(service, source, imports, clients):
     """Post so many imports and wait for their ends; returns the seconds of each POST."""
-    body = json.dumps({'type': 'import', 'input': {
-        'import_from': f'{source.url}/image', 'import_from_format': 'raw',
-        'image_properties': {'name': 'small'}}})
+    body = json.dumps(
+        {
+            'type': 'import',
+            'input': {
+                'import_from': f'{source.url}/image',
+                'import_from_format': 'raw',
+                'image_properties': {'name': 'small'},
+            },
+        }
+    )
     took = []
 
     def client(number):
@@ -62,8 +69,9 @@ def _load(service, source, imports, clients):
         connection.close()
 
     harness.in_threads(clients, client)
-    while any(_get(service, f'/v2/tasks?limit=1&status={status}')
-              for status in ('pending', 'processing')):
+    while any(
+        _get(service, f'/v2/tasks?limit=1&status={status}') for status in ('pending', 'processing')
+    ):
         time.sleep(0.02)
     return took
 
@@ -91,21 +99,34 @@ def main(argv=None):
         for way in arguments.ways:
             runs[way].append(one_run(way, arguments.imports, arguments.clients, arguments.size))
     results = {
-        way: {'median_tasks_per_s': statistics.median(run['tasks_per_s'] for run in made),
-              'median_cpu_ms_per_task': statistics.median(
-                  run['cpu_ms_per_task'] for run in made),
-              'rounds': made}
-        for way, made in runs.items()}
+        way: {
+            'median_tasks_per_s': statistics.median(run['tasks_per_s'] for run in made),
+            'median_cpu_ms_per_task': statistics.median(run['cpu_ms_per_task'] for run in made),
+            'rounds': made,
+        }
+        for way, made in runs.items()
+    }
     if 'eventlet' in results:
         for way in results:
             results[way]['cpu_to_eventlet'] = round(
                 results[way]['median_cpu_ms_per_task']
-                / results['eventlet']['median_cpu_ms_per_task'], 2)
-    harness.report(arguments, QUESTION, {
-        'imports': arguments.imports, 'clients': arguments.clients, 'bytes': arguments.size,
-        'database': 'sqlite, WAL, synchronous=FULL'}, results)
-    failed = [way for way, made in runs.items()
-              for run in made if run['succeeded'] != arguments.imports]
+                / results['eventlet']['median_cpu_ms_per_task'],
+                2,
+            )
+    harness.report(
+        arguments,
+        QUESTION,
+        {
+            'imports': arguments.imports,
+            'clients': arguments.clients,
+            'bytes': arguments.size,
+            'database': 'sqlite, WAL, synchronous=FULL',
+        },
+        results,
+    )
+    failed = [
+        way for way, made in runs.items() for run in made if run['succeeded'] != arguments.imports
+    ]
     return 1 if failed else 0
 
 

@@ -52,8 +52,10 @@ class Folders:
         self.staging = _path(conf.task.work_dir) or self.state / 'staging'
         self.run = self.state / 'run'
         for name, folder in (
-            ('state_path', self.state), ('state_path', self.run),
-            ('filesystem_store_datadir', self.images), ('work_dir', self.staging),
+            ('state_path', self.state),
+            ('state_path', self.run),
+            ('filesystem_store_datadir', self.images),
+            ('work_dir', self.staging),
         ):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,7 +64,8 @@ class Folders:
                 probe.unlink()
             except OSError as error:
                 raise errors.ConfigError(
-                    f'{name}: {folder} cannot be written to: {error.strerror}.') from None
+                    f'{name}: {folder} cannot be written to: {error.strerror}.'
+                ) from None
 
 
 def _path(configured):
@@ -77,7 +80,8 @@ def _default_state_path():
 def database_url(conf, folders):
     """The configured URL, or that of a file in the state folder."""
     return conf.database.connection or sa.URL.create(
-        'sqlite', database=str(folders.state / 'glance.sqlite'))
+        'sqlite', database=str(folders.state / 'glance.sqlite')
+    )
 
 
 def open_database(conf, folders):
@@ -100,7 +104,8 @@ def prepare_database(conf, folders):
     except sa.exc.SQLAlchemyError as error:
         shown = url.render_as_string(hide_password=True)
         raise errors.ConfigError(
-            f'The database {shown} cannot be used: {getattr(error, "orig", error)}') from None
+            f'The database {shown} cannot be used: {getattr(error, "orig", error)}'
+        ) from None
     finally:
         database.close()
 
@@ -121,18 +126,19 @@ def flows():
 
 def executor_class(name):
     """The executor of that name. Raises ConfigError that lists the known ones."""
-    manager = stevedore.ExtensionManager(
-        'glance.task_executors', on_load_failure_callback=_refuse)
+    manager = stevedore.ExtensionManager('glance.task_executors', on_load_failure_callback=_refuse)
     if name not in manager:
         raise errors.ConfigError(
             f'[task] task_executor = {name} is not known; there are '
-            f'{", ".join(sorted(manager.names()))}.')
+            f'{", ".join(sorted(manager.names()))}.'
+        )
     return manager[name].plugin
 
 
 def _refuse(_manager, entry_point, error):
     raise errors.ConfigError(
-        f'The plug-in {entry_point.name} ({entry_point.value}) cannot be loaded: {error}')
+        f'The plug-in {entry_point.name} ({entry_point.value}) cannot be loaded: {error}'
+    )
 
 
 class Application:
@@ -141,29 +147,43 @@ class Application:
     def __init__(self, conf, folders):
         self._database = open_database(conf, folders)
         self._owner = Owner.take(folders.run)
-        queue = task_queue.SqlTaskQueue(
-            self._database, time_to_live=conf.task.task_time_to_live)
+        queue = task_queue.SqlTaskQueue(self._database, time_to_live=conf.task.task_time_to_live)
         images = image_repository.SqlImageRepository(self._database)
-        stores = {STORE: FilesystemStore(
-            str(folders.images), file_perm=conf.glance_store.filesystem_store_file_perm)}
+        stores = {
+            STORE: FilesystemStore(
+                str(folders.images), file_perm=conf.glance_store.filesystem_store_file_perm
+            )
+        }
         import_filter = _import_filter(conf)
         resolver = SystemResolver(size=RESOLVER_THREADS)
         known_flows = flows()
         self.executor = executor_class(conf.task.task_executor)(
-            conf, queue, known_flows, self._owner.name)
+            conf, queue, known_flows, self._owner.name
+        )
         self._queue = queue
-        toolbox.fill(toolbox.Toolbox(
-            queue=queue, images=images, stores=stores,
-            staging=FolderStaging(str(folders.staging)), runs=self.executor.runs,
-            import_filter=import_filter, resolver=resolver,
-            fetch_limits=_fetch_limits(conf), format_rules=_format_rules(conf),
-            byte_threads=threads.NativePool(BYTE_THREADS, 'bytes', niceness=10)))
-        planners = {'import': Imports(
-            _limits(conf), import_filter, resolver, store=STORE).work}
+        toolbox.fill(
+            toolbox.Toolbox(
+                queue=queue,
+                images=images,
+                stores=stores,
+                staging=FolderStaging(str(folders.staging)),
+                runs=self.executor.runs,
+                import_filter=import_filter,
+                resolver=resolver,
+                fetch_limits=_fetch_limits(conf),
+                format_rules=_format_rules(conf),
+                byte_threads=threads.NativePool(BYTE_THREADS, 'bytes', niceness=10),
+            )
+        )
+        planners = {'import': Imports(_limits(conf), import_filter, resolver, store=STORE).work}
         self.services = Services(
             tasks=Tasks(
-                task_repository.SqlTaskRepository(self._database), queue, self.executor,
-                planners, {flow.type: flow.version for flow in known_flows.values()}),
+                task_repository.SqlTaskRepository(self._database),
+                queue,
+                self.executor,
+                planners,
+                {flow.type: flow.version for flow in known_flows.values()},
+            ),
             images=Images(images, stores),
         )
         self.api = app.build(conf, self.services)
@@ -173,8 +193,12 @@ class Application:
         dead = self._owner.dead(self._queue.owners())
         if dead:
             freed = self._queue.expire(dead)
-            LOG.info('Freed %s tasks of %s processes that ended without handing them back',
-                     freed, len(dead), extra={'action': 'leases_freed'})
+            LOG.info(
+                'Freed %s tasks of %s processes that ended without handing them back',
+                freed,
+                len(dead),
+                extra={'action': 'leases_freed'},
+            )
             self._owner.forget(dead)
         self.executor.start()
 
@@ -213,9 +237,13 @@ def build(conf):
 
 def _import_filter(conf):
     section = conf.import_filtering_opts
-    import_filter = ImportFilter(**{
-        f'{kind}_{what}': tuple(getattr(section, f'{kind}_{what}'))
-        for kind in ('allowed', 'disallowed') for what in ('schemes', 'hosts', 'ports')})
+    import_filter = ImportFilter(
+        **{
+            f'{kind}_{what}': tuple(getattr(section, f'{kind}_{what}'))
+            for kind in ('allowed', 'disallowed')
+            for what in ('schemes', 'hosts', 'ports')
+        }
+    )
     for sentence in import_filter.ignored():
         LOG.warning('%s', sentence)
     return import_filter
@@ -226,18 +254,21 @@ def _limits(conf):
         container_formats=tuple(conf.image_format.container_formats),
         disk_formats=tuple(conf.image_format.disk_formats),
         property_quota=conf.image_property_quota,
-        tag_quota=conf.image_tag_quota)
+        tag_quota=conf.image_tag_quota,
+    )
 
 
 def _fetch_limits(conf):
     return toolbox.FetchLimits(
         size_cap=conf.image_size_cap,
         connect_timeout=conf.import_filtering_opts.connect_timeout,
-        read_timeout=conf.import_filtering_opts.read_timeout)
+        read_timeout=conf.import_filtering_opts.read_timeout,
+    )
 
 
 def _format_rules(conf):
     return toolbox.FormatRules(
         require_match=conf.image_format.require_image_format_match,
         vmdk_allowed_types=tuple(conf.image_format.vmdk_allowed_types),
-        gpt_safety_checks_nonfatal=tuple(conf.image_format.gpt_safety_checks_nonfatal))
+        gpt_safety_checks_nonfatal=tuple(conf.image_format.gpt_safety_checks_nonfatal),
+    )

@@ -73,10 +73,10 @@ class Step(abc.ABC):
     gives: str | None = None  # the name under which later steps find what do() returns
 
     @abc.abstractmethod
-    def do(self, **needs: typing.Any) -> typing.Any:
+    def do(self, *args: typing.Any, **needs: typing.Any) -> typing.Any:
         """Do it. An exception fails the run: this step and those before are undone."""
 
-    def undo(self, **needs: typing.Any) -> None:
+    def undo(self, *args: typing.Any, **needs: typing.Any) -> None:
         """Take back whatever do() did, or began to do. Never raises an Exception."""
 
 
@@ -103,9 +103,7 @@ class Flow:
     def each(self) -> list[Step]:
         """All steps in order, those of groups one after another."""
         return [
-            step
-            for item in self.steps
-            for step in (item if isinstance(item, Group) else (item,))
+            step for item in self.steps for step in (item if isinstance(item, Group) else (item,))
         ]
 
 
@@ -301,7 +299,10 @@ class ImageStore(abc.ABC):
 
     @abc.abstractmethod
     def add(
-        self, url: str, path: str, *,
+        self,
+        url: str,
+        path: str,
+        *,
         on_progress: collections.abc.Callable[[int], None] = lambda stored: None,
     ) -> None:
         """Store a staged file under this URL, durably, before returning.

@@ -301,5 +301,3 @@ def current():
 
         return greenlet.getcurrent()
     return original('threading').current_thread()
-
-

@@ -12,7 +12,9 @@ class ConductedExecutor(interfaces.TaskExecutor):
 
     def __init__(self, conf, queue, flows, owner):
         self._conductor = Conductor(
-            queue, flows, owner,
+            queue,
+            flows,
+            owner,
             run=self.run_flow,
             slots=self.slots(conf),
             lease_time=conf.task.lease_time,

@@ -20,7 +20,8 @@ class TaskExecutor(_common.ConductedExecutor):
         if not threads.is_green():
             raise errors.ConfigError(
                 '[task] task_executor = eventlet needs green threads, but this process uses '
-                'native ones; choose taskflow, or start it with GLANCE_THREADS=green.')
+                'native ones; choose taskflow, or start it with GLANCE_THREADS=green.'
+            )
         super().__init__(conf, queue, flows, owner)
 
     def slots(self, conf):

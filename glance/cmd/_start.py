@@ -18,7 +18,8 @@ LOG = logging.getLogger(__name__)
 
 _CONTEXT_FORMAT = (
     '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s '
-    '[%(request_id)s %(resource_uuid)s] %(message)s')
+    '[%(request_id)s %(resource_uuid)s] %(message)s'
+)
 _PLAIN_FORMAT = '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [- -] %(message)s'
 
 
@@ -34,15 +35,21 @@ def configure(program, argv=None, *, cli_opts=()):
     conf.set_default('use_stderr', True)
     conf.set_default('logging_context_format_string', _CONTEXT_FORMAT)
     conf.set_default('logging_default_format_string', _PLAIN_FORMAT)
-    conf.set_default('default_log_levels', [
-        *log.get_default_log_levels(), 'alembic=WARN', 'eventlet=WARN'])
+    conf.set_default(
+        'default_log_levels', [*log.get_default_log_levels(), 'alembic=WARN', 'eventlet=WARN']
+    )
     folder = os.environ.get('OS_GLANCE_CONFIG_DIR')
     try:
-        conf(argv, project='glance', prog=program, default_config_files=(
-            _files_in(folder) if folder else None))
+        conf(
+            argv,
+            project='glance',
+            prog=program,
+            default_config_files=(_files_in(folder) if folder else None),
+        )
     except cfg.ConfigFilesNotFoundError as error:
         raise errors.ConfigError(
-            f'The configuration file {", ".join(error.config_files)} does not exist.') from None
+            f'The configuration file {", ".join(error.config_files)} does not exist.'
+        ) from None
     except cfg.ConfigFileParseError as error:
         raise errors.ConfigError(f'The configuration cannot be read: {error}') from None
     _check_values(conf)
@@ -59,9 +66,13 @@ def fail(program, error):
 
 
 def _files_in(folder):
-    return [path for path in (
-        os.path.join(folder, name) for name in ('glance-api.conf', 'glance-image-import.conf'))
-        if os.path.exists(path)]
+    return [
+        path
+        for path in (
+            os.path.join(folder, name) for name in ('glance-api.conf', 'glance-image-import.conf')
+        )
+        if os.path.exists(path)
+    ]
 
 
 def _check_values(conf):
@@ -74,7 +85,8 @@ def _check_values(conf):
                 value, file = _written(conf, group.name, opt)
                 raise errors.ConfigError(
                     f'[{group.name}] {opt.name} = {value} in {file} cannot be used: '
-                    f'{_reason(error)}.') from None
+                    f'{_reason(error)}.'
+                ) from None
 
 
 def _reason(error):
@@ -92,7 +104,8 @@ def _sections(conf):
 
 def _written(conf, group, opt):
     names = {(group, opt.dest), (group, opt.name)} | {
-        (old.group or group, old.name) for old in opt.deprecated_opts}
+        (old.group or group, old.name) for old in opt.deprecated_opts
+    }
     for file, sections in _sections(conf):
         for section, name in names:
             if name in sections.get(section, {}):

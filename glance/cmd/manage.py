@@ -24,9 +24,9 @@ PURGE_AT_ONCE = 1000
 def _parsers(subparsers):
     db = subparsers.add_parser('db', help='the tables').add_subparsers(required=True)
     db.add_parser('sync', help='bring the tables to the newest version').set_defaults(
-        action=db_sync)
-    db.add_parser('version', help='show the version of the tables').set_defaults(
-        action=db_version)
+        action=db_sync
+    )
+    db.add_parser('version', help='show the version of the tables').set_defaults(action=db_version)
 
     task = subparsers.add_parser('task', help='tasks').add_subparsers(required=True)
     listing = task.add_parser('list', help='list tasks, the newest first')
@@ -37,7 +37,8 @@ def _parsers(subparsers):
     show.add_argument('task_id')
     show.set_defaults(action=task_show)
     task.add_parser('purge', help='delete ended tasks whose time to live is over').set_defaults(
-        action=task_purge)
+        action=task_purge
+    )
 
 
 COMMAND = cfg.SubCommandOpt('command', title='Commands', handler=_parsers)
@@ -69,19 +70,33 @@ def task_list(conf, database):
     migrations.check(database.engine)
     filters = {'status': conf.command.status} if conf.command.status else {}
     for task in task_repository.SqlTaskRepository(database).page(
-            Listing(conf.command.limit, filters=filters)):
+        Listing(conf.command.limit, filters=filters)
+    ):
         print(f'{task.id}  {task.type:8}  {task.status:10}  {_time(task.created_at)}')
 
 
 def task_show(conf, database):
     migrations.check(database.engine)
     task = task_repository.SqlTaskRepository(database).get(conf.command.task_id)
-    print(json.dumps({
-        'id': task.id, 'type': task.type, 'status': task.status, 'owner': task.owner,
-        'image_id': task.image_id, 'request_id': task.request_id,
-        'created_at': _time(task.created_at), 'updated_at': _time(task.updated_at),
-        'expires_at': _time(task.expires_at), 'message': task.message, 'result': task.result,
-        'input': task.input}, indent=2))
+    print(
+        json.dumps(
+            {
+                'id': task.id,
+                'type': task.type,
+                'status': task.status,
+                'owner': task.owner,
+                'image_id': task.image_id,
+                'request_id': task.request_id,
+                'created_at': _time(task.created_at),
+                'updated_at': _time(task.updated_at),
+                'expires_at': _time(task.expires_at),
+                'message': task.message,
+                'result': task.result,
+                'input': task.input,
+            },
+            indent=2,
+        )
+    )
 
 
 def task_purge(conf, database):

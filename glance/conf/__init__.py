@@ -23,6 +23,4 @@ def register_opts(conf):
 
 def list_opts():
     """All (group, options) pairs, for oslo-config-generator."""
-    return [
-        (section.GROUP or cfg.OptGroup('DEFAULT'), section.OPTS) for section in _sections()
-    ]
+    return [(section.GROUP or cfg.OptGroup('DEFAULT'), section.OPTS) for section in _sections()]

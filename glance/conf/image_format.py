@@ -5,15 +5,41 @@ from oslo_config import cfg
 GROUP = cfg.OptGroup('image_format', title='Image formats')
 
 OPTS = [
-    cfg.ListOpt('container_formats', default=['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed'],
-                help='Values accepted as container_format.'),
-    cfg.ListOpt('disk_formats', default=['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso',
-                         'ploop'],
-                help='Values accepted as disk_format.'),
-    cfg.ListOpt('vmdk_allowed_types', default=['streamOptimized', 'monolithicSparse'],
-                help='VMDK create types accepted; empty refuses VMDK.'),
-    cfg.BoolOpt('require_image_format_match', default=True,
-                help='Refuse content that is not what disk_format says.'),
-    cfg.ListOpt('gpt_safety_checks_nonfatal', default=[],
-                help='Safety checks of the GPT inspector that are logged, not refused.'),
+    cfg.ListOpt(
+        'container_formats',
+        default=['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed'],
+        help='Values accepted as container_format.',
+    ),
+    cfg.ListOpt(
+        'disk_formats',
+        default=[
+            'ami',
+            'ari',
+            'aki',
+            'vhd',
+            'vhdx',
+            'vmdk',
+            'raw',
+            'qcow2',
+            'vdi',
+            'iso',
+            'ploop',
+        ],
+        help='Values accepted as disk_format.',
+    ),
+    cfg.ListOpt(
+        'vmdk_allowed_types',
+        default=['streamOptimized', 'monolithicSparse'],
+        help='VMDK create types accepted; empty refuses VMDK.',
+    ),
+    cfg.BoolOpt(
+        'require_image_format_match',
+        default=True,
+        help='Refuse content that is not what disk_format says.',
+    ),
+    cfg.ListOpt(
+        'gpt_safety_checks_nonfatal',
+        default=[],
+        help='Safety checks of the GPT inspector that are logged, not refused.',
+    ),
 ]

@@ -5,14 +5,27 @@ from oslo_config import cfg
 GROUP = cfg.OptGroup('taskflow_executor', title='The taskflow executor')
 
 OPTS = [
-    cfg.StrOpt('engine_mode', default='parallel', choices=['serial', 'parallel'],
-               help='"serial" runs the steps of a task one after another. "parallel" runs '
-                    'those at once that a flow says may run together. Different tasks run at '
-                    'the same time in both.'),
-    cfg.IntOpt('max_workers', default=10, min=1,
-               help='Steps that run at the same time in one process, of all tasks together.'),
-    cfg.IntOpt('max_tasks', default=16, min=1,
-               deprecated_name='task_pool_threads', deprecated_group='wsgi',
-               help='Tasks that are under way at the same time in one process; in serial '
-                    'mode never more than max_workers. More wait as pending.'),
+    cfg.StrOpt(
+        'engine_mode',
+        default='parallel',
+        choices=['serial', 'parallel'],
+        help='"serial" runs the steps of a task one after another. "parallel" runs '
+        'those at once that a flow says may run together. Different tasks run at '
+        'the same time in both.',
+    ),
+    cfg.IntOpt(
+        'max_workers',
+        default=10,
+        min=1,
+        help='Steps that run at the same time in one process, of all tasks together.',
+    ),
+    cfg.IntOpt(
+        'max_tasks',
+        default=16,
+        min=1,
+        deprecated_name='task_pool_threads',
+        deprecated_group='wsgi',
+        help='Tasks that are under way at the same time in one process; in serial '
+        'mode never more than max_workers. More wait as pending.',
+    ),
 ]

@@ -6,8 +6,14 @@ import sqlalchemy as sa
 
 from glance.db.models import image_properties, image_tags, images, naive
 
-_COMPARE = {'gt': operator.gt, 'gte': operator.ge, 'eq': operator.eq, 'neq': operator.ne,
-            'lt': operator.lt, 'lte': operator.le}
+_COMPARE = {
+    'gt': operator.gt,
+    'gte': operator.ge,
+    'eq': operator.eq,
+    'neq': operator.ne,
+    'lt': operator.lt,
+    'lte': operator.le,
+}
 
 
 def visible_to(project):
@@ -26,7 +32,8 @@ def filtered(statement, filters, project):
     visibility = filters.pop('visibility', None)
     if visibility is None and project is not None:
         statement = statement.where(
-            sa.or_(images.c.owner == project, images.c.visibility != 'community'))
+            sa.or_(images.c.owner == project, images.c.visibility != 'community')
+        )
     elif visibility not in (None, 'all'):
         statement = statement.where(images.c.visibility == visibility)
     for key, value in filters.items():
@@ -38,13 +45,17 @@ def _conditions(key, value):
     if key == 'tag':
         return [
             sa.exists().where(image_tags.c.image_id == images.c.id, image_tags.c.value == tag)
-            for tag in value]
+            for tag in value
+        ]
     if key == 'properties':
         return [
             sa.exists().where(
                 image_properties.c.image_id == images.c.id,
-                image_properties.c.name == name, image_properties.c.value == wanted)
-            for name, wanted in value.items()]
+                image_properties.c.name == name,
+                image_properties.c.value == wanted,
+            )
+            for name, wanted in value.items()
+        ]
     if key == 'size_min':
         return [images.c.size >= value]
     if key == 'size_max':

@@ -19,26 +19,40 @@ from glance.db.models import (
 from glance.domain import errors
 from glance.domain.image import NEXT, Image, Location, Status
 
-_FIELDS = [field.name for field in dataclasses.fields(Image)
-           if field.name not in ('tags', 'properties')]
+_FIELDS = [
+    field.name for field in dataclasses.fields(Image) if field.name not in ('tags', 'properties')
+]
 
 _ONE = sa.select(images).where(images.c.id == sa.bindparam('id'))
 _PROPERTIES = sa.select(image_properties).where(
-    image_properties.c.image_id.in_(sa.bindparam('ids', expanding=True)))
-_TAGS = sa.select(image_tags).where(
-    image_tags.c.image_id.in_(sa.bindparam('ids', expanding=True))).order_by(image_tags.c.value)
-_LOCATIONS = sa.select(image_locations).where(
-    image_locations.c.image_id == sa.bindparam('id'),
-    image_locations.c.status == sa.bindparam('status')).order_by(image_locations.c.id)
+    image_properties.c.image_id.in_(sa.bindparam('ids', expanding=True))
+)
+_TAGS = (
+    sa.select(image_tags)
+    .where(image_tags.c.image_id.in_(sa.bindparam('ids', expanding=True)))
+    .order_by(image_tags.c.value)
+)
+_LOCATIONS = (
+    sa.select(image_locations)
+    .where(
+        image_locations.c.image_id == sa.bindparam('id'),
+        image_locations.c.status == sa.bindparam('status'),
+    )
+    .order_by(image_locations.c.id)
+)
 _DROP_LOCATION = sa.delete(image_locations).where(
-    image_locations.c.image_id == sa.bindparam('i'), image_locations.c.value == sa.bindparam('u'),
-    image_locations.c.status == sa.bindparam('s'))
+    image_locations.c.image_id == sa.bindparam('i'),
+    image_locations.c.value == sa.bindparam('u'),
+    image_locations.c.status == sa.bindparam('s'),
+)
 _INSERT = sa.insert(images)
 _INSERT_LOCATION = sa.insert(image_locations)
 _MOVE_LOCATIONS = (
     sa.update(image_locations)
-    .where(image_locations.c.image_id == sa.bindparam('i'),
-           image_locations.c.status == sa.bindparam('was'))
+    .where(
+        image_locations.c.image_id == sa.bindparam('i'),
+        image_locations.c.status == sa.bindparam('was'),
+    )
     .values(status=sa.bindparam('becomes'))
 )
 
@@ -64,15 +78,19 @@ class SqlImageRepository(interfaces.ImageRepository):
         def rows(connection):
             last = paging.marker(connection, images, listing, visible)
             statement = image_filters.filtered(
-                sa.select(images).where(visible), listing.filters, visible_to)
+                sa.select(images).where(visible), listing.filters, visible_to
+            )
             rows = connection.execute(paging.paged(statement, images, listing, last)).all()
             return _with_details(connection, rows)
 
         return self._database.read(rows)
 
     def locations(self, image_id):
-        rows = self._database.read(lambda connection: connection.execute(
-            _LOCATIONS, {'id': image_id, 'status': 'active'}).all())
+        rows = self._database.read(
+            lambda connection: connection.execute(
+                _LOCATIONS, {'id': image_id, 'status': 'active'}
+            ).all()
+        )
         return [_location(row) for row in rows]
 
     def delete(self, image_id):
@@ -86,19 +104,29 @@ class SqlImageRepository(interfaces.ImageRepository):
                 raise errors.WrongTransition(f'Image {image_id}', row.status, Status.DELETED)
             at = utcnow()
             connection.execute(
-                sa.update(images).where(images.c.id == image_id)
-                .values(status=Status.DELETED, deleted=True, deleted_at=at, updated_at=at))
+                sa.update(images)
+                .where(images.c.id == image_id)
+                .values(status=Status.DELETED, deleted=True, deleted_at=at, updated_at=at)
+            )
             # Pending ones are their run's to withdraw: it may still be writing.
-            connection.execute(_MOVE_LOCATIONS, {
-                'i': image_id, 'was': 'active', 'becomes': 'pending_delete'})
-            return [_location(row) for row in connection.execute(
-                _LOCATIONS, {'id': image_id, 'status': 'pending_delete'})]
+            connection.execute(
+                _MOVE_LOCATIONS, {'i': image_id, 'was': 'active', 'becomes': 'pending_delete'}
+            )
+            return [
+                _location(row)
+                for row in connection.execute(
+                    _LOCATIONS, {'id': image_id, 'status': 'pending_delete'}
+                )
+            ]
 
         return self._database.write(mark)
 
     def forget(self, location):
-        self._database.write(lambda connection: connection.execute(
-            _DROP_LOCATION, {'i': location.image_id, 'u': location.url, 's': location.status}))
+        self._database.write(
+            lambda connection: connection.execute(
+                _DROP_LOCATION, {'i': location.image_id, 'u': location.url, 's': location.status}
+            )
+        )
 
     def create(self, lease, image):
         def insert(connection):
@@ -111,24 +139,41 @@ class SqlImageRepository(interfaces.ImageRepository):
                 return
             connection.execute(_INSERT, _row(image))
             if image.properties:
-                connection.execute(sa.insert(image_properties), [
-                    {'image_id': image.id, 'name': name, 'value': value}
-                    for name, value in image.properties.items()])
+                connection.execute(
+                    sa.insert(image_properties),
+                    [
+                        {'image_id': image.id, 'name': name, 'value': value}
+                        for name, value in image.properties.items()
+                    ],
+                )
             if image.tags:
-                connection.execute(sa.insert(image_tags), [
-                    {'image_id': image.id, 'value': tag} for tag in image.tags])
+                connection.execute(
+                    sa.insert(image_tags),
+                    [{'image_id': image.id, 'value': tag} for tag in image.tags],
+                )
 
         fence.write(self._database, lease, insert)
 
     def announce(self, lease, location):
         def insert(connection):
             _made_by(connection, lease, location.image_id)
-            known = {row.value for row in connection.execute(
-                _LOCATIONS, {'id': location.image_id, 'status': 'pending'})}
+            known = {
+                row.value
+                for row in connection.execute(
+                    _LOCATIONS, {'id': location.image_id, 'status': 'pending'}
+                )
+            }
             if location.url not in known:
-                connection.execute(_INSERT_LOCATION, {
-                    'image_id': location.image_id, 'store': location.store,
-                    'value': location.url, 'status': 'pending', 'created_at': utcnow()})
+                connection.execute(
+                    _INSERT_LOCATION,
+                    {
+                        'image_id': location.image_id,
+                        'store': location.store,
+                        'value': location.url,
+                        'status': 'pending',
+                        'created_at': utcnow(),
+                    },
+                )
 
         fence.write(self._database, lease, insert)
 
@@ -143,8 +188,13 @@ class SqlImageRepository(interfaces.ImageRepository):
         return [_location(row) for row in fence.write(self._database, lease, pending)]
 
     def withdraw(self, lease, location):
-        fence.write(self._database, lease, lambda connection: connection.execute(
-            _DROP_LOCATION, {'i': location.image_id, 'u': location.url, 's': 'pending'}))
+        fence.write(
+            self._database,
+            lease,
+            lambda connection: connection.execute(
+                _DROP_LOCATION, {'i': location.image_id, 'u': location.url, 's': 'pending'}
+            ),
+        )
 
     def remove(self, lease, image_id):
         def delete(connection):
@@ -165,7 +215,8 @@ def activate(connection, image_id, lease, facts):
     """Make an importing image active and its announced location real. Raises ImageGone."""
     _made_by(connection, lease, image_id)
     connection.execute(
-        _ACTIVATE, {'i': image_id, 'at': utcnow(), **{f'{key}_': facts[key] for key in _FACTS}})
+        _ACTIVATE, {'i': image_id, 'at': utcnow(), **{f'{key}_': facts[key] for key in _FACTS}}
+    )
     connection.execute(_MOVE_LOCATIONS, {'i': image_id, 'was': 'pending', 'becomes': 'active'})
 
 
@@ -173,22 +224,28 @@ _FACTS = ('size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value')
 _ACTIVATE = (
     sa.update(images)
     .where(images.c.id == sa.bindparam('i'))
-    .values(status=Status.ACTIVE, updated_at=sa.bindparam('at'),
-            **{key: sa.bindparam(f'{key}_') for key in _FACTS})
+    .values(
+        status=Status.ACTIVE,
+        updated_at=sa.bindparam('at'),
+        **{key: sa.bindparam(f'{key}_') for key in _FACTS},
+    )
 )
 
 
 def _made_by(connection, lease, image_id):
     """Raises ImageGone unless this is the live, importing image of the lease's task."""
     row = connection.execute(_ONE.with_for_update(), {'id': image_id}).one_or_none()
-    if (row is None or row.deleted or row.created_by_task != lease.task_id
-            or row.status != Status.IMPORTING):
+    if (
+        row is None
+        or row.deleted
+        or row.created_by_task != lease.task_id
+        or row.status != Status.IMPORTING
+    ):
         raise errors.ImageGone(image_id)
 
 
 def _visible(row, project):
-    return (project is None or row.owner == project
-            or row.visibility in ('public', 'community'))
+    return project is None or row.owner == project or row.visibility in ('public', 'community')
 
 
 def _with_details(connection, rows):
@@ -206,8 +263,11 @@ def _with_details(connection, rows):
 
 def _image(row, tags, properties):
     fields = {name: getattr(row, name) for name in _FIELDS}
-    fields |= {'status': Status(row.status), 'created_at': aware(row.created_at),
-               'updated_at': aware(row.updated_at)}
+    fields |= {
+        'status': Status(row.status),
+        'created_at': aware(row.created_at),
+        'updated_at': aware(row.updated_at),
+    }
     return Image(tags=tags, properties=properties, **fields)
 
 

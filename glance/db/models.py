@@ -7,12 +7,14 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.ext import compiler
 from sqlalchemy.sql import expression
 
-metadata = sa.MetaData(naming_convention={
-    'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
-    'uq': 'uq_%(table_name)s_%(column_0_N_name)s',
-    'fk': 'fk_%(table_name)s_%(column_0_N_name)s',
-    'pk': 'pk_%(table_name)s',
-})
+metadata = sa.MetaData(
+    naming_convention={
+        'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
+        'uq': 'uq_%(table_name)s_%(column_0_N_name)s',
+        'fk': 'fk_%(table_name)s_%(column_0_N_name)s',
+        'pk': 'pk_%(table_name)s',
+    }
+)
 
 # MySQL's own TEXT ends at 64 KiB, which the input of a task may fill.
 LongText = sa.Text().with_variant(sa.Text(length=2**24 - 1), 'mysql')
@@ -27,7 +29,8 @@ def Name(length):
 
 
 tasks = sa.Table(
-    'tasks', metadata,
+    'tasks',
+    metadata,
     sa.Column('id', Name(36), primary_key=True),
     sa.Column('type', Name(30), nullable=False),
     sa.Column('status', Name(30), nullable=False),
@@ -48,7 +51,8 @@ tasks = sa.Table(
 )
 
 task_info = sa.Table(
-    'task_info', metadata,
+    'task_info',
+    metadata,
     sa.Column('task_id', Name(36), sa.ForeignKey('tasks.id'), primary_key=True),
     sa.Column('input', LongText),
     sa.Column('result', LongText),
@@ -58,7 +62,8 @@ task_info = sa.Table(
 # One row per task that has not ended, or has and is not tidied up. Times are seconds since
 # 1970 by the database's clock: what is compared with it must not come from another.
 task_queue = sa.Table(
-    'task_queue', metadata,
+    'task_queue',
+    metadata,
     sa.Column('task_id', Name(36), primary_key=True),
     sa.Column('type', Name(30), nullable=False),
     sa.Column('flow_version', sa.Integer, nullable=False),
@@ -84,7 +89,8 @@ task_queue = sa.Table(
 )
 
 images = sa.Table(
-    'images', metadata,
+    'images',
+    metadata,
     sa.Column('id', Name(36), primary_key=True),
     sa.Column('name', Name(255)),
     sa.Column('status', Name(30), nullable=False),
@@ -112,20 +118,23 @@ images = sa.Table(
 )
 
 image_properties = sa.Table(
-    'image_properties', metadata,
+    'image_properties',
+    metadata,
     sa.Column('image_id', Name(36), sa.ForeignKey('images.id'), primary_key=True),
     sa.Column('name', Name(255), primary_key=True),
     sa.Column('value', LongText, nullable=False),
 )
 
 image_tags = sa.Table(
-    'image_tags', metadata,
+    'image_tags',
+    metadata,
     sa.Column('image_id', Name(36), sa.ForeignKey('images.id'), primary_key=True),
     sa.Column('value', Name(255), primary_key=True),
 )
 
 image_locations = sa.Table(
-    'image_locations', metadata,
+    'image_locations',
+    metadata,
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True),
     sa.Column('image_id', Name(36), sa.ForeignKey('images.id'), nullable=False),
     sa.Column('store', Name(255), nullable=False),

@@ -20,14 +20,22 @@ def paged(statement, table, listing, marker_row):
     for key, direction in keys:
         column = table.c[key]
         if column.nullable:
-            order.append((sa.case((column.is_(None), 0), else_=1), direction,
-                          None if marker_row is None else int(marker_row[key] is not None)))
+            order.append(
+                (
+                    sa.case((column.is_(None), 0), else_=1),
+                    direction,
+                    None if marker_row is None else int(marker_row[key] is not None),
+                )
+            )
         order.append((column, direction, None if marker_row is None else marker_row[key]))
     if marker_row is not None:
         statement = statement.where(_after(order))
-    return statement.order_by(*(
-        expression.asc() if direction == 'asc' else expression.desc()
-        for expression, direction, _value in order)).limit(listing.limit)
+    return statement.order_by(
+        *(
+            expression.asc() if direction == 'asc' else expression.desc()
+            for expression, direction, _value in order
+        )
+    ).limit(listing.limit)
 
 
 def _after(order):
@@ -46,8 +54,11 @@ def marker(connection, table, listing, visible):
     """The row of the marker, as a mapping, or None without one. Raises Invalid."""
     if listing.marker is None:
         return None
-    row = connection.execute(
-        sa.select(table).where(table.c.id == listing.marker, visible)).mappings().one_or_none()
+    row = (
+        connection.execute(sa.select(table).where(table.c.id == listing.marker, visible))
+        .mappings()
+        .one_or_none()
+    )
     if row is None:
         raise errors.Invalid(f'"marker" {listing.marker} is not an item of this list.')
     return row

@@ -26,7 +26,7 @@ BUSY_TIMEOUT = 10
 class Database(abc.ABC):
     """A database of this process."""
 
-    dialect = None  # 'sqlite', 'postgresql', 'mysql'
+    dialect = ''  # 'sqlite', 'postgresql', 'mysql'
     engine = None  # SQLAlchemy's, for migrations
 
     @abc.abstractmethod
@@ -54,7 +54,8 @@ def open_database(connection, **pooling):
             if not url.database or url.database == ':memory:':
                 raise errors.ConfigError(
                     '[database] connection names an SQLite database in memory; several '
-                    'connections need the same one, so give it a file.')
+                    'connections need the same one, so give it a file.'
+                )
             return SqliteDatabase(url)
         if name in ('postgresql', 'mysql'):
             return ServerDatabase(url, **pooling)
@@ -62,9 +63,11 @@ def open_database(connection, **pooling):
         raise errors.ConfigError(f'[database] connection cannot be used: {error}') from None
     except ImportError as error:
         raise errors.ConfigError(
-            f'[database] connection needs a driver that is not installed: {error}') from None
+            f'[database] connection needs a driver that is not installed: {error}'
+        ) from None
     raise errors.ConfigError(
-        f'[database] connection names "{name}"; sqlite, postgresql and mysql are served.')
+        f'[database] connection names "{name}"; sqlite, postgresql and mysql are served.'
+    )
 
 
 class SqliteDatabase(Database):
@@ -79,9 +82,16 @@ class SqliteDatabase(Database):
     def __init__(self, url):
         self._url = url
         self.engine = sa.create_engine(
-            url, poolclass=pool.QueuePool, pool_size=8, max_overflow=-1,
-            connect_args={'check_same_thread': False, 'isolation_level': None,
-                          'timeout': BUSY_TIMEOUT})
+            url,
+            poolclass=pool.QueuePool,
+            pool_size=8,
+            max_overflow=-1,
+            connect_args={
+                'check_same_thread': False,
+                'isolation_level': None,
+                'timeout': BUSY_TIMEOUT,
+            },
+        )
         event.listen(self.engine, 'connect', _on_connect)
         event.listen(self.engine, 'begin', _begin_read)
         self._batcher = None
@@ -138,9 +148,14 @@ class SqliteDatabase(Database):
     def _connection(self):
         if self._writer is None:
             engine = sa.create_engine(
-                self._url, poolclass=pool.NullPool,
-                connect_args={'check_same_thread': False, 'isolation_level': None,
-                              'timeout': BUSY_TIMEOUT})
+                self._url,
+                poolclass=pool.NullPool,
+                connect_args={
+                    'check_same_thread': False,
+                    'isolation_level': None,
+                    'timeout': BUSY_TIMEOUT,
+                },
+            )
             event.listen(engine, 'connect', _on_connect)
             self._writer = engine.connect()
         return self._writer
@@ -167,11 +182,14 @@ class ServerDatabase(Database):
 
         self.dialect = url.get_backend_name()
         # max_retries 0: the first connection fails at once, who waits is decided by callers
-        self.engine = engines.create_engine(
-            url, max_retries=0, logging_name=None, **pooling)
+        self.engine = engines.create_engine(url, max_retries=0, logging_name=None, **pooling)
         self._again = api.wrap_db_retry(
-            max_retries=10, retry_on_deadlock=True, retry_interval=0.02,
-            inc_retry_interval=True, max_retry_interval=1)
+            max_retries=10,
+            retry_on_deadlock=True,
+            retry_interval=0.02,
+            inc_retry_interval=True,
+            max_retry_interval=1,
+        )
 
     def read(self, function):
         return self._run(function)
@@ -198,6 +216,9 @@ class ServerDatabase(Database):
 
 
 def _unavailable(error):
-    LOG.warning('The database does not answer as it should: %s',
-                getattr(error, 'orig', None) or error, extra={'action': 'database_error'})
+    LOG.warning(
+        'The database does not answer as it should: %s',
+        getattr(error, 'orig', None) or error,
+        extra={'action': 'database_error'},
+    )
     return errors.DatabaseUnavailable()

@@ -24,10 +24,14 @@ _TAKE = (
     sa.update(task_queue)
     .where(_c.task_id.in_(sa.bindparam('ids', expanding=True)))
     .ordered_values(
-        (_c.attempts, sa.case(
-            (_c.owner.is_(None), _c.attempts),  # nobody died: it waited, or was handed back
-            (_FURTHER, 0),
-            else_=_c.attempts + 1)),
+        (
+            _c.attempts,
+            sa.case(
+                (_c.owner.is_(None), _c.attempts),  # nobody died: it waited, or was handed back
+                (_FURTHER, 0),
+                else_=_c.attempts + 1,
+            ),
+        ),
         (_c.begun_step, _c.furthest_step),
         (_c.begun_bytes, _c.furthest_bytes),
         (_c.lease, _c.lease + 1),
@@ -37,26 +41,29 @@ _TAKE = (
     )
 )
 
-_TAKEN = sa.select(task_queue).where(
-    _c.task_id.in_(sa.bindparam('ids', expanding=True)))
+_TAKEN = sa.select(task_queue).where(_c.task_id.in_(sa.bindparam('ids', expanding=True)))
 
 _BEGIN = (
     sa.update(tasks)
-    .where(tasks.c.id.in_(sa.bindparam('ids', expanding=True)),
-           tasks.c.status == Status.PENDING)
+    .where(tasks.c.id.in_(sa.bindparam('ids', expanding=True)), tasks.c.status == Status.PENDING)
     .values(status=Status.PROCESSING, updated_at=sa.bindparam('at'))
 )
 
 _RENEW = (
     sa.update(task_queue)
-    .where(_c.task_id == sa.bindparam('t'), _c.lease == sa.bindparam('n'),
-           _c.owner == sa.bindparam('by'))
-    .values(expires_at=now() + sa.bindparam('seconds'),
-            furthest_step=sa.bindparam('s'), furthest_bytes=sa.bindparam('b'))
+    .where(
+        _c.task_id == sa.bindparam('t'),
+        _c.lease == sa.bindparam('n'),
+        _c.owner == sa.bindparam('by'),
+    )
+    .values(
+        expires_at=now() + sa.bindparam('seconds'),
+        furthest_step=sa.bindparam('s'),
+        furthest_bytes=sa.bindparam('b'),
+    )
 )
 
-_HELD = sa.select(_c.task_id, _c.lease, _c.cancel_requested).where(
-    _c.owner == sa.bindparam('by'))
+_HELD = sa.select(_c.task_id, _c.lease, _c.cancel_requested).where(_c.owner == sa.bindparam('by'))
 
 _FAIL = (
     sa.update(task_queue)
@@ -65,12 +72,11 @@ _FAIL = (
 )
 
 _STATE = sa.select(_c.outcome, _c.message, _c.cancel_requested).where(
-    _c.task_id == sa.bindparam('t'))
+    _c.task_id == sa.bindparam('t')
+)
 
 _SUCCEED = (
-    sa.update(task_queue)
-    .where(_c.task_id == sa.bindparam('t'))
-    .values(outcome=Outcome.SUCCESS)
+    sa.update(task_queue).where(_c.task_id == sa.bindparam('t')).values(outcome=Outcome.SUCCESS)
 )
 
 _REMOVE = sa.delete(task_queue).where(_c.task_id == sa.bindparam('t'))
@@ -96,9 +102,12 @@ class SqlTaskQueue(interfaces.TaskQueue):
             sa.select(_c.task_id)
             .where(
                 sa.or_(_c.expires_at.is_(None), _c.expires_at < now()),
-                sa.or_(*(
-                    sa.and_(_c.type == type_, _c.flow_version <= version)
-                    for type_, version in versions.items())),
+                sa.or_(
+                    *(
+                        sa.and_(_c.type == type_, _c.flow_version <= version)
+                        for type_, version in versions.items()
+                    )
+                ),
             )
             .order_by(_c.priority.desc(), _c.posted_at, _c.task_id)
             .limit(limit + len(running))
@@ -106,8 +115,9 @@ class SqlTaskQueue(interfaces.TaskQueue):
         )
 
         def take(connection):
-            free = [task_id for task_id in connection.scalars(candidates)
-                    if task_id not in running][:limit]
+            free = [
+                task_id for task_id in connection.scalars(candidates) if task_id not in running
+            ][:limit]
             if not free:
                 return []
             connection.execute(_TAKE, {'ids': free, 'by': owner, 'seconds': seconds})
@@ -119,8 +129,14 @@ class SqlTaskQueue(interfaces.TaskQueue):
 
     def renew(self, owner, furthest, *, seconds):
         rows = [
-            {'t': lease.task_id, 'n': lease.number, 'by': owner, 'seconds': seconds,
-             's': point.step, 'b': point.bytes}
+            {
+                't': lease.task_id,
+                'n': lease.number,
+                'by': owner,
+                'seconds': seconds,
+                's': point.step,
+                'b': point.bytes,
+            }
             for lease, point in furthest.items()
         ]
         if rows:
@@ -128,15 +144,19 @@ class SqlTaskQueue(interfaces.TaskQueue):
 
     def held(self, owner):
         rows = self._database.read(
-            lambda connection: connection.execute(_HELD, {'by': owner}).all())
+            lambda connection: connection.execute(_HELD, {'by': owner}).all()
+        )
         return [Held(Lease(row.task_id, row.lease), row.cancel_requested) for row in rows]
 
     def release(self, lease, furthest, *, died=False):
         statement = (
             sa.update(task_queue)
             .where(_mine(lease))
-            .values(furthest_step=furthest.step, furthest_bytes=furthest.bytes,
-                    **({'expires_at': 0} if died else {'owner': None, 'expires_at': None}))
+            .values(
+                furthest_step=furthest.step,
+                furthest_bytes=furthest.bytes,
+                **({'expires_at': 0} if died else {'owner': None, 'expires_at': None}),
+            )
         )
         self._database.write(lambda connection: connection.execute(statement))
 
@@ -146,8 +166,7 @@ class SqlTaskQueue(interfaces.TaskQueue):
             .where(_c.owner.in_(list(owners)), _c.expires_at > 0)
             .values(expires_at=0)
         )
-        return self._database.write(
-            lambda connection: connection.execute(statement).rowcount)
+        return self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     def owners(self):
         statement = sa.select(_c.owner).where(_c.owner.is_not(None)).distinct()
@@ -164,7 +183,8 @@ class SqlTaskQueue(interfaces.TaskQueue):
     def outcome(self, lease):
         row = fence.read(
             self._database,
-            lambda connection: connection.execute(_STATE, {'t': lease.task_id}).one_or_none())
+            lambda connection: connection.execute(_STATE, {'t': lease.task_id}).one_or_none(),
+        )
         if row is None:
             raise LostLease(str(lease))
         return row.outcome, row.message or ''
@@ -174,8 +194,12 @@ class SqlTaskQueue(interfaces.TaskQueue):
             state = connection.execute(_STATE, {'t': lease.task_id}).one()
             if state.outcome == Outcome.FAILURE:
                 task_repository.end(
-                    connection, lease.task_id, Status.FAILURE, message=state.message,
-                    time_to_live=self._time_to_live)
+                    connection,
+                    lease.task_id,
+                    Status.FAILURE,
+                    message=state.message,
+                    time_to_live=self._time_to_live,
+                )
             connection.execute(_REMOVE, {'t': lease.task_id})
 
         fence.write(self._database, lease, ending)
@@ -189,8 +213,12 @@ class SqlTaskQueue(interfaces.TaskQueue):
                 raise errors.Cancelled
             image_repository.activate(connection, image_id, lease, facts)
             task_repository.end(
-                connection, lease.task_id, Status.SUCCESS, result={'image_id': image_id},
-                time_to_live=self._time_to_live)
+                connection,
+                lease.task_id,
+                Status.SUCCESS,
+                result={'image_id': image_id},
+                time_to_live=self._time_to_live,
+            )
             connection.execute(_SUCCEED, {'t': lease.task_id})
 
         fence.write(self._database, lease, commit)
@@ -201,8 +229,7 @@ class SqlTaskQueue(interfaces.TaskQueue):
             .where(_c.task_id == task_id, _c.outcome.is_(None))
             .values(cancel_requested=True)
         )
-        return self._database.write(
-            lambda connection: connection.execute(statement).rowcount) > 0
+        return self._database.write(lambda connection: connection.execute(statement).rowcount) > 0
 
 
 def _claim(row):

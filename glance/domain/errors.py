@@ -198,4 +198,5 @@ class AttemptsUsedUp(ImportFailed):
     def __init__(self, attempts: int, step: str):
         super().__init__(
             f'Given up after {attempts} attempts that ended with the death of their '
-            f'process and got no further than step "{step}".')
+            f'process and got no further than step "{step}".'
+        )

@@ -23,8 +23,13 @@ class Status(enum.StrEnum):
 
 
 NEXT = {
-    Status.QUEUED: {Status.SAVING, Status.UPLOADING, Status.IMPORTING, Status.ACTIVE,
-                    Status.DELETED},
+    Status.QUEUED: {
+        Status.SAVING,
+        Status.UPLOADING,
+        Status.IMPORTING,
+        Status.ACTIVE,
+        Status.DELETED,
+    },
     Status.SAVING: {Status.ACTIVE, Status.KILLED, Status.DELETED, Status.QUEUED},
     Status.UPLOADING: {Status.IMPORTING, Status.QUEUED, Status.DELETED},
     Status.IMPORTING: {Status.ACTIVE, Status.DELETED, Status.QUEUED},
@@ -37,10 +42,28 @@ NEXT = {
 
 VISIBILITIES = ('public', 'private', 'shared', 'community')
 
-RESERVED = frozenset((
-    'direct_url', 'self', 'file', 'schema', 'stores', 'created_at', 'updated_at', 'status',
-    'checksum', 'size', 'virtual_size', 'os_hash_algo', 'os_hash_value', 'locations',
-    'location', 'deleted', 'deleted_at', 'created_by_task'))
+RESERVED = frozenset(
+    (
+        'direct_url',
+        'self',
+        'file',
+        'schema',
+        'stores',
+        'created_at',
+        'updated_at',
+        'status',
+        'checksum',
+        'size',
+        'virtual_size',
+        'os_hash_algo',
+        'os_hash_value',
+        'locations',
+        'location',
+        'deleted',
+        'deleted_at',
+        'created_by_task',
+    )
+)
 RESERVED_PREFIX = 'os_glance'
 
 LONGEST_NAME = 255
@@ -196,8 +219,15 @@ def _uuid(value: typing.Any, _limits: Limits) -> str:
 
 
 def _kind(value: typing.Any) -> str:
-    names = {type(None): 'null', bool: 'true or false', int: 'a number', float: 'a number',
-             str: 'text', list: 'a list', dict: 'an object'}
+    names = {
+        type(None): 'null',
+        bool: 'true or false',
+        int: 'a number',
+        float: 'a number',
+        str: 'text',
+        list: 'a list',
+        dict: 'an object',
+    }
     return names.get(type(value), type(value).__name__)
 
 
@@ -209,9 +239,11 @@ _RULES: dict[str, collections.abc.Callable[[typing.Any, Limits], typing.Any]] = 
     'protected': _boolean,
     'os_hidden': _boolean,
     'container_format': lambda value, limits: (
-        None if value is None else _one_of(value, limits.container_formats)),
+        None if value is None else _one_of(value, limits.container_formats)
+    ),
     'disk_format': lambda value, limits: (
-        None if value is None else _one_of(value, limits.disk_formats)),
+        None if value is None else _one_of(value, limits.disk_formats)
+    ),
     'min_disk': _natural,
     'min_ram': _natural,
     'tags': _tags,

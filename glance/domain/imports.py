@@ -27,9 +27,7 @@ class ImportWork:
         return dataclasses.asdict(self)
 
 
-def parse(
-    given: typing.Any, limits: image.Limits, *, by: Caller, store: str
-) -> ImportWork:
+def parse(given: typing.Any, limits: image.Limits, *, by: Caller, store: str) -> ImportWork:
     """The work that an import task's input asks for.
 
     Raises Invalid, Forbidden or TooLarge with a sentence that names the field.
@@ -42,7 +40,8 @@ def parse(
     for name in given:
         if name not in REQUIRED:
             raise errors.Invalid(
-                f'"input.{name}" is not known; an import takes {", ".join(REQUIRED)}.')
+                f'"input.{name}" is not known; an import takes {", ".join(REQUIRED)}.'
+            )
     source = given['import_from']
     if not isinstance(source, str) or not source:
         raise errors.Invalid('"input.import_from" must be the address of the source, as text.')
@@ -59,7 +58,8 @@ def parse(
     if disk_format != source_format:
         raise errors.Invalid(
             f'"input.image_properties.disk_format" is {disk_format} but '
-            f'"input.import_from_format" is {source_format}; nothing is converted.')
+            f'"input.import_from_format" is {source_format}; nothing is converted.'
+        )
     return ImportWork(
         image_id=fields.pop('id', None) or str(uuid.uuid4()),
         import_from=source,
@@ -72,7 +72,8 @@ def parse(
 def _source_format(given: typing.Any, limits: image.Limits) -> str:
     if not isinstance(given, str) or given not in limits.disk_formats:
         raise errors.Invalid(
-            f'"input.import_from_format" must be one of {", ".join(limits.disk_formats)}.')
+            f'"input.import_from_format" must be one of {", ".join(limits.disk_formats)}.'
+        )
     return given
 
 
@@ -80,5 +81,6 @@ def _owner(fields: dict[str, typing.Any], by: Caller) -> str | None:
     owner = fields.pop('owner', by.project_id)
     if owner != by.project_id and not by.is_admin:
         raise errors.Forbidden(
-            '"input.image_properties.owner" can be set by an administrator only.')
+            '"input.image_properties.owner" can be set by an administrator only.'
+        )
     return typing.cast('str | None', owner)

@@ -42,8 +42,19 @@ class Conductor:
     the queue, stall_timeout without progress until a run is given up.
     """
 
-    def __init__(self, queue, flows, owner, *, run, slots, lease_time, poll_interval,
-                 max_attempts, stall_timeout):
+    def __init__(
+        self,
+        queue,
+        flows,
+        owner,
+        *,
+        run,
+        slots,
+        lease_time,
+        poll_interval,
+        max_attempts,
+        stall_timeout,
+    ):
         self.runs = LiveRuns()
         self._queue = queue
         self._flows = flows
@@ -88,9 +99,12 @@ class Conductor:
             run.stop = HandBack()
         if not self._wait_until_idle(LEAVE_TIME):
             for run in self.runs:
-                LOG.warning('Task %s does not hear that it should stop; its lease runs out in '
-                            '%s seconds', run.claim.lease.task_id, self._lease_time,
-                            extra={'action': 'task_left'})
+                LOG.warning(
+                    'Task %s does not hear that it should stop; its lease runs out in %s seconds',
+                    run.claim.lease.task_id,
+                    self._lease_time,
+                    extra={'action': 'task_left'},
+                )
         self._watching = False
         self._look.set()
         for thread in self._threads:
@@ -127,8 +141,12 @@ class Conductor:
 
     def _begin(self, free):
         claims = self._queue.claim(
-            self._owner, free, seconds=self._lease_time, versions=self._versions,
-            running=self.runs.task_ids())
+            self._owner,
+            free,
+            seconds=self._lease_time,
+            versions=self._versions,
+            running=self.runs.task_ids(),
+        )
         for claim in claims:
             self.runs.begin(claim)
         for claim in claims:
@@ -173,9 +191,12 @@ class Conductor:
         for run in self.runs:
             if now - run.progress_at > self._stall_timeout:
                 if run.stop is None:
-                    LOG.error('Task %s has made no progress for %s seconds; its run is given up',
-                              run.claim.lease.task_id, self._stall_timeout,
-                              extra={'action': 'task_stalled'})
+                    LOG.error(
+                        'Task %s has made no progress for %s seconds; its run is given up',
+                        run.claim.lease.task_id,
+                        self._stall_timeout,
+                        extra={'action': 'task_stalled'},
+                    )
                     run.stop = Stalled()
             else:
                 furthest[run.claim.lease] = run.furthest
@@ -188,7 +209,8 @@ class Conductor:
         """Run one claim from begin to end; nothing may leave this function."""
         lease = claim.lease
         oslo_context.RequestContext(
-            request_id=claim.request_id, resource_uuid=lease.task_id, overwrite=True)
+            request_id=claim.request_id, resource_uuid=lease.task_id, overwrite=True
+        )
         try:
             self._pass_through(claim)
         except Drop as drop:
@@ -196,8 +218,12 @@ class Conductor:
         except BaseException as error:
             # An exit or a bug of ours: the entry must not stay with a process that
             # does not run it, and it counts as an attempt so that it cannot go on for ever.
-            LOG.error('Running task %s failed', lease.task_id, exc_info=error,
-                      extra={'action': 'run_broke'})
+            LOG.error(
+                'Running task %s failed',
+                lease.task_id,
+                exc_info=error,
+                extra={'action': 'run_broke'},
+            )
             self._dropped(claim, Stalled())
         finally:
             self.runs.end(lease)
@@ -214,8 +240,13 @@ class Conductor:
             outcome, message = self._attempt(flow, claim)
         flow.tidy(lease)
         self._queue.end(lease)
-        LOG.info('Task %s ended: %s. %s', lease.task_id, outcome, message,
-                 extra={'action': f'task_{outcome}'})
+        LOG.info(
+            'Task %s ended: %s. %s',
+            lease.task_id,
+            outcome,
+            message,
+            extra={'action': f'task_{outcome}'},
+        )
 
     def _attempt(self, flow, claim):
         """Run the flow; returns outcome and message."""
@@ -223,13 +254,13 @@ class Conductor:
         if claim.resumed:
             flow.discard(lease, claim.work)
         if claim.attempts >= self._max_attempts:
-            error = errors.AttemptsUsedUp(
-                claim.attempts, _step_after(flow, claim.furthest.step))
+            error = errors.AttemptsUsedUp(claim.attempts, _step_after(flow, claim.furthest.step))
             return self._queue.fail(lease, str(error))
         if claim.cancel_requested:
             return self._queue.fail(lease, str(errors.Cancelled()))
-        LOG.info('Task %s begun, claim %s', lease.task_id, lease.number,
-                 extra={'action': 'task_begun'})
+        LOG.info(
+            'Task %s begun, claim %s', lease.task_id, lease.number, extra={'action': 'task_begun'}
+        )
         passage = self._run_flow(flow, claim)
         outcome, message = self._queue.outcome(lease)
         if outcome == Outcome.SUCCESS:
@@ -243,8 +274,12 @@ class Conductor:
     def _dropped(self, claim, drop):
         """Give the entry of a dropped run back, as soon as the database answers."""
         lease = claim.lease
-        LOG.warning('Task %s stopped in this process, nothing undone: %s', lease.task_id,
-                    type(drop).__name__, extra={'action': 'task_dropped'})
+        LOG.warning(
+            'Task %s stopped in this process, nothing undone: %s',
+            lease.task_id,
+            type(drop).__name__,
+            extra={'action': 'task_dropped'},
+        )
         if isinstance(drop, LostLease):
             return
         run = next((run for run in self.runs if run.claim.lease == lease), None)
@@ -257,8 +292,9 @@ class Conductor:
                 if self._stopping:
                     return  # the lease runs out by itself
             except Exception:
-                LOG.exception('Task %s could not be given back; its lease runs out by itself',
-                              lease.task_id)
+                LOG.exception(
+                    'Task %s could not be given back; its lease runs out by itself', lease.task_id
+                )
                 return
             time.sleep(OUTAGE_PAUSE)
 

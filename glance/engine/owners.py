@@ -34,8 +34,14 @@ class Owner:
     def take(cls, folder):
         """Make and lock a name of our own in the run folder."""
         folder = pathlib.Path(folder)
-        name = '/'.join((socket.gethostname()[:64], _folder_id(folder), _boot(),
-                         f'{os.getpid()}-{uuid.uuid4().hex[:12]}'))
+        name = '/'.join(
+            (
+                socket.gethostname()[:64],
+                _folder_id(folder),
+                _boot(),
+                f'{os.getpid()}-{uuid.uuid4().hex[:12]}',
+            )
+        )
         path = folder / _file_of(name)
         # Locked before it has the name by which others look for it.
         unnamed = path.with_suffix('.new')

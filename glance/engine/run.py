@@ -62,8 +62,12 @@ class FlowRunner:
         except Exception as error:
             if one.storage.get_flow_state() == states.REVERTED:
                 return Passage.UNDONE
-            LOG.error('Task %s: its engine broke', claim.lease.task_id, exc_info=error,
-                      extra={'action': 'engine_broke'})
+            LOG.error(
+                'Task %s: its engine broke',
+                claim.lease.task_id,
+                exc_info=error,
+                extra={'action': 'engine_broke'},
+            )
             self._stop_siblings(one, claim)
             return Passage.BROKEN
         return Passage.DONE
@@ -75,8 +79,11 @@ class FlowRunner:
             engine.ActionEngine._check_compilation(shared.compile())
         detail = models.FlowDetail(flow.type, uuidutils.generate_uuid())
         return SharedEngine(
-            shared, detail, self._logbook,
-            InlineTaskExecutor() if self._pool is None else PooledTaskExecutor(self._pool))
+            shared,
+            detail,
+            self._logbook,
+            InlineTaskExecutor() if self._pool is None else PooledTaskExecutor(self._pool),
+        )
 
     def _stop_siblings(self, one, claim):
         """Wait for steps of a group that still run, so that nothing of this run is at work."""
@@ -101,9 +108,12 @@ class SharedEngine(engine.ActionEngine):
     @misc.cachedproperty
     def storage(self):
         return LeanStorage(
-            self._flow_detail, backend=self._backend,
+            self._flow_detail,
+            backend=self._backend,
             scope_fetcher=lambda name: (
-                self._runtime.fetch_scopes_for(name) if self._compiled else None))
+                self._runtime.fetch_scopes_for(name) if self._compiled else None
+            ),
+        )
 
     @staticmethod
     def _check_compilation(compilation):
@@ -158,12 +168,22 @@ def _in_context(current, func, *args, **kwargs):
 
 def _log_transitions(one, task_id):
     def flow_moved(state, details):
-        LOG.debug('Task %s: flow %s, %s -> %s', task_id, details['flow_name'],
-                  details['old_state'], state)
+        LOG.debug(
+            'Task %s: flow %s, %s -> %s',
+            task_id,
+            details['flow_name'],
+            details['old_state'],
+            state,
+        )
 
     def atom_moved(state, details):
-        LOG.debug('Task %s: step %s, %s -> %s', task_id, details['task_name'],
-                  details['old_state'], state)
+        LOG.debug(
+            'Task %s: step %s, %s -> %s',
+            task_id,
+            details['task_name'],
+            details['old_state'],
+            state,
+        )
 
     one.notifier.register('*', flow_moved)
     one.atom_notifier.register('*', atom_moved)

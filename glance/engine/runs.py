@@ -34,7 +34,8 @@ class LiveRuns(interfaces.Runs):
 
     def begin(self, claim):
         run = self._runs[claim.lease] = Run(
-            claim, noted_step=claim.furthest.step, cancelled=claim.cancel_requested)
+            claim, noted_step=claim.furthest.step, cancelled=claim.cancel_requested
+        )
         return run
 
     def end(self, lease):

@@ -23,15 +23,18 @@ class StepBroke(errors.ImportFailed):
     def __init__(self, step, error):
         super().__init__(
             f'Step "{step.name}" failed because of an internal error '
-            f'({type(error).__name__}); the log of the service says more.')
+            f'({type(error).__name__}); the log of the service says more.'
+        )
 
 
 @functools.cache
 def needs(function):
     """The names of the values that a step's do or undo takes."""
     return tuple(
-        name for name, parameter in inspect.signature(function).parameters.items()
-        if name != 'self' and parameter.kind is not parameter.VAR_KEYWORD)
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != 'self' and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    )
 
 
 def do(step, values):
@@ -50,8 +53,7 @@ def do(step, values):
         given = step.do(**{name: values[name] for name in needs(type(step).do)})
         tools.runs.done(lease)
     except Drop as drop:
-        LOG.debug('Task %s: step %s dropped (%s)', lease.task_id, step.name,
-                  type(drop).__name__)
+        LOG.debug('Task %s: step %s dropped (%s)', lease.task_id, step.name, type(drop).__name__)
         raise
     except BaseException as error:
         failed = _explained(step, error, lease)
@@ -77,8 +79,12 @@ def undo(step, values):
         except Exception:
             if remaining:
                 continue
-            LOG.exception('Task %s: step %s could not be undone', lease.task_id, step.name,
-                          extra={'action': 'undo_failed'})
+            LOG.exception(
+                'Task %s: step %s could not be undone',
+                lease.task_id,
+                step.name,
+                extra={'action': 'undo_failed'},
+            )
         break
 
 
@@ -88,6 +94,11 @@ def _explained(step, error, lease):
         return error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return errors.StorageFull('the staging folder or the store')
-    LOG.error('Task %s: step %s failed unexpectedly', lease.task_id, step.name,
-              exc_info=error, extra={'action': 'step_broke'})
+    LOG.error(
+        'Task %s: step %s failed unexpectedly',
+        lease.task_id,
+        step.name,
+        exc_info=error,
+        extra={'action': 'step_broke'},
+    )
     return StepBroke(step, error)

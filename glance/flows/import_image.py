@@ -4,13 +4,7 @@ from glance import toolbox
 from glance.flows import calls, steps
 from glance.interfaces import Flow
 
-STEPS = (
-    steps.CreateRecord(),
-    steps.Fetch(),
-    steps.Check(),
-    steps.Store(),
-    steps.Finish(),
-)
+STEPS = (steps.CreateRecord(), steps.Fetch(), steps.Check(), steps.Store(), steps.Finish())
 
 
 def discard(lease, work):

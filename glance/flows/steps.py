@@ -22,9 +22,18 @@ class CreateRecord(Step):
 
     def do(self, lease, image_id, owner, properties):
         at = datetime.datetime.now(datetime.UTC)
-        toolbox.current().images.create(lease, Image(
-            id=image_id, owner=owner, status=Status.IMPORTING, created_at=at, updated_at=at,
-            created_by_task=lease.task_id, **properties))
+        toolbox.current().images.create(
+            lease,
+            Image(
+                id=image_id,
+                owner=owner,
+                status=Status.IMPORTING,
+                created_at=at,
+                updated_at=at,
+                created_by_task=lease.task_id,
+                **properties,
+            ),
+        )
 
     def undo(self, lease, image_id):
         toolbox.current().images.remove(lease, image_id)
@@ -53,14 +62,24 @@ class Fetch(Step):
             tools.runs.check(lease)  # a silent source is no progress
 
         with sources.open(
-                import_from, tools.import_filter, tools.resolver,
-                connect_timeout=limits.connect_timeout, read_timeout=limits.read_timeout,
-                size_cap=limits.size_cap, on_wait=on_wait) as source:
+            import_from,
+            tools.import_filter,
+            tools.resolver,
+            connect_timeout=limits.connect_timeout,
+            read_timeout=limits.read_timeout,
+            size_cap=limits.size_cap,
+            on_wait=on_wait,
+        ) as source:
             path = tools.staging.path(lease)
             copied = copying.receive(
-                source, path, on_progress=on_progress, pool=tools.byte_threads)
-        return {'path': path, 'size': copied.size, 'checksum': copied.checksum,
-                'os_hash_value': copied.os_hash_value}
+                source, path, on_progress=on_progress, pool=tools.byte_threads
+            )
+        return {
+            'path': path,
+            'size': copied.size,
+            'checksum': copied.checksum,
+            'os_hash_value': copied.os_hash_value,
+        }
 
     def undo(self, lease):
         toolbox.current().staging.remove(lease)
@@ -79,10 +98,13 @@ class Check(Step):
     def do(self, staged, properties):
         rules = toolbox.current().format_rules
         inspected = formats.inspect(
-            staged['path'], properties['disk_format'],
+            staged['path'],
+            properties['disk_format'],
             container_format=properties['container_format'],
-            vmdk_allowed_types=rules.vmdk_allowed_types, require_match=rules.require_match,
-            gpt_safety_checks_nonfatal=rules.gpt_safety_checks_nonfatal)
+            vmdk_allowed_types=rules.vmdk_allowed_types,
+            require_match=rules.require_match,
+            gpt_safety_checks_nonfatal=rules.gpt_safety_checks_nonfatal,
+        )
         return inspected.virtual_size
 
 
@@ -102,8 +124,8 @@ class Store(Step):
         url = tools.stores[store].location_of(image_id, lease.number)
         tools.images.announce(lease, Location(image_id, store, url, 'pending'))
         tools.stores[store].add(
-            url, staged['path'],
-            on_progress=lambda stored: tools.runs.progress(lease, stored))
+            url, staged['path'], on_progress=lambda stored: tools.runs.progress(lease, stored)
+        )
         return url
 
     def undo(self, lease, image_id):
@@ -123,7 +145,14 @@ class Finish(Step):
     name = 'finish'
 
     def do(self, lease, image_id, staged, virtual_size):
-        toolbox.current().queue.finish(lease, image_id, {
-            'size': staged['size'], 'virtual_size': virtual_size,
-            'checksum': staged['checksum'], 'os_hash_algo': 'sha512',
-            'os_hash_value': staged['os_hash_value']})
+        toolbox.current().queue.finish(
+            lease,
+            image_id,
+            {
+                'size': staged['size'],
+                'virtual_size': virtual_size,
+                'checksum': staged['checksum'],
+                'os_hash_algo': 'sha512',
+                'os_hash_value': staged['os_hash_value'],
+            },
+        )

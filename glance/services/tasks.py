@@ -50,13 +50,21 @@ class Tasks:
         """
         if type_ not in self._planners:
             raise errors.Invalid(
-                f'"type" must be one of {", ".join(self._planners)}, not {type_[:80]}.')
+                f'"type" must be one of {", ".join(self._planners)}, not {type_[:80]}.'
+            )
         work = self._planners[type_](given, by=by)
         at = datetime.datetime.now(datetime.UTC)
         task = Task(
-            id=str(uuid.uuid4()), type=type_, owner=by.project_id, input=given, created_at=at,
-            updated_at=at, image_id=work.get('image_id'), request_id=by.request_id,
-            user_id=by.user_id)
+            id=str(uuid.uuid4()),
+            type=type_,
+            owner=by.project_id,
+            input=given,
+            created_at=at,
+            updated_at=at,
+            image_id=work.get('image_id'),
+            request_id=by.request_id,
+            user_id=by.user_id,
+        )
         self._repository.add(task, Entry(task.id, type_, self._versions[type_], work))
         self._executor.submit(task.id)
         return task

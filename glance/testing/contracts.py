@@ -37,8 +37,7 @@ class ExecutorContract:
         self.executor.stop(5)
 
     def _make(self, *, group: int = 0) -> TaskExecutor:
-        flow = gated_flow(
-            self.gate, self.queue, group=group, runs=lambda: self.executor.runs)
+        flow = gated_flow(self.gate, self.queue, group=group, runs=lambda: self.executor.runs)
         return self.make_executor(self.queue, {'test': flow})
 
     def test_a_task_nobody_announced_is_run_all_the_same(self) -> None:
@@ -61,7 +60,10 @@ class ExecutorContract:
             self.executor.submit(task_id)
         self.gate.await_entered(2)
         assert [self.queue.tasks[t][0] for t in ('t1', 't2', 't3')] == [
-            Status.PROCESSING, Status.PROCESSING, Status.PENDING]
+            Status.PROCESSING,
+            Status.PROCESSING,
+            Status.PENDING,
+        ]
         self.gate.release()
         assert {self.queue.end_of(t) for t in ('t1', 't2', 't3')} == {Status.SUCCESS}
 
@@ -224,7 +226,11 @@ class ExecutorContract:
         self.gate.release()
         assert self.queue.end_of('t1') == Status.SUCCESS
         assert sorted(self.gate.done)[1:] == [
-            ('t1', 'last'), ('t1', 'second-0'), ('t1', 'second-1'), ('t1', 'second-2')]
+            ('t1', 'last'),
+            ('t1', 'second-0'),
+            ('t1', 'second-1'),
+            ('t1', 'second-2'),
+        ]
         assert self.gate.most_inside <= self.overlapping
 
     def test_a_step_of_a_group_that_breaks_has_all_undone(self) -> None:
@@ -252,8 +258,7 @@ class TaskQueueContract:
         raise NotImplementedError
 
     def _claim(self, owner: str = 'a', limit: int = 10, running: tuple[str, ...] = ()):  # type: ignore[no-untyped-def]
-        return self.queue.claim(
-            owner, limit, seconds=30, versions={'test': 1}, running=running)
+        return self.queue.claim(owner, limit, seconds=30, versions={'test': 1}, running=running)
 
     def test_a_claim_goes_by_priority_then_age(self) -> None:
         for task_id, priority in (('t1', 0), ('t2', 0), ('t3', 5)):

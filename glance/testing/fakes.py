@@ -50,7 +50,12 @@ class FakeQueue(TaskQueue):
         self._changed = threading.Condition()
 
     def add(
-        self, task_id: str, *, type_: str = 'test', priority: int = 0, version: int = 1,
+        self,
+        task_id: str,
+        *,
+        type_: str = 'test',
+        priority: int = 0,
+        version: int = 1,
         work: dict[str, typing.Any] | None = None,
     ) -> None:
         """Accept a task, as the API does in the transaction of the task."""
@@ -75,14 +80,19 @@ class FakeQueue(TaskQueue):
         return list(self._rows)
 
     def claim(
-        self, owner: str, limit: int, *, seconds: float,
+        self,
+        owner: str,
+        limit: int,
+        *,
+        seconds: float,
         versions: collections.abc.Mapping[str, int],
         running: collections.abc.Collection[str] = (),
     ) -> list[Claim]:
         with self._changed:
             now = self._clock()
             free = [
-                row for row in self._rows.values()
+                row
+                for row in self._rows.values()
                 if (row.expires_at is None or row.expires_at < now)
                 and row.entry.flow_version <= versions.get(row.entry.type, 0)
                 and row.entry.task_id not in running
@@ -100,9 +110,18 @@ class FakeQueue(TaskQueue):
             self.tasks[task_id] = (Status.PROCESSING, '')
         self._changed.notify_all()
         return Claim(
-            Lease(task_id, row.number), row.entry.type, row.entry.flow_version,
-            dict(row.entry.work), row.attempts, row.furthest, row.outcome, row.message,
-            row.cancel_requested, None, row.number > 1)
+            Lease(task_id, row.number),
+            row.entry.type,
+            row.entry.flow_version,
+            dict(row.entry.work),
+            row.attempts,
+            row.furthest,
+            row.outcome,
+            row.message,
+            row.cancel_requested,
+            None,
+            row.number > 1,
+        )
 
     def renew(
         self, owner: str, furthest: collections.abc.Mapping[Lease, Point], *, seconds: float
@@ -117,7 +136,9 @@ class FakeQueue(TaskQueue):
         with self._changed:
             return [
                 Held(Lease(task_id, row.number), row.cancel_requested)
-                for task_id, row in self._rows.items() if row.owner == owner]
+                for task_id, row in self._rows.items()
+                if row.owner == owner
+            ]
 
     def release(self, lease: Lease, furthest: Point, *, died: bool = False) -> None:
         with self._changed:
@@ -132,8 +153,7 @@ class FakeQueue(TaskQueue):
 
     def expire(self, owners: collections.abc.Collection[str]) -> int:
         with self._changed:
-            rows = [row for row in self._rows.values()
-                    if row.owner in owners and row.expires_at]
+            rows = [row for row in self._rows.values() if row.owner in owners and row.expires_at]
             for row in rows:
                 row.expires_at = 0
             return len(rows)
@@ -241,7 +261,11 @@ class GatedStep(Step):
     """A step that does nothing but pass a Gate; with last, it commits as well."""
 
     def __init__(
-        self, name: str, gate: Gate, *, queue: TaskQueue | None = None,
+        self,
+        name: str,
+        gate: Gate,
+        *,
+        queue: TaskQueue | None = None,
         runs: collections.abc.Callable[[], typing.Any] | None = None,
     ) -> None:
         self.name = name
@@ -261,7 +285,10 @@ class GatedStep(Step):
 
 
 def gated_flow(
-    gate: Gate, queue: TaskQueue, *, group: int = 0,
+    gate: Gate,
+    queue: TaskQueue,
+    *,
+    group: int = 0,
     runs: collections.abc.Callable[[], typing.Any] | None = None,
 ) -> Flow:
     """A flow 'test' of the steps first, second and last; or, with group, of so many
@@ -275,6 +302,9 @@ def gated_flow(
         discarded.append((lease.task_id, 'discard'))
 
     return Flow(
-        'test', 1,
+        'test',
+        1,
         (GatedStep('first', gate), second, GatedStep('last', gate, queue=queue)),
-        discard, lambda lease: None)
+        discard,
+        lambda lease: None,
+    )

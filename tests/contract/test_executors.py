@@ -61,8 +61,13 @@ class TestTaskflowParallel(ExecutorContract):
 
 def test_never_more_than_max_workers_steps_run():
     gate, queue = fakes.Gate(), fakes.FakeQueue()
-    executor = make('taskflow', queue, {'test': fakes.gated_flow(gate, queue, group=6)},
-                    max_workers=4, max_tasks=20)
+    executor = make(
+        'taskflow',
+        queue,
+        {'test': fakes.gated_flow(gate, queue, group=6)},
+        max_workers=4,
+        max_tasks=20,
+    )
     for number in range(20):
         queue.add(f't{number}')
     executor.start()
@@ -75,8 +80,9 @@ def test_never_more_than_max_workers_steps_run():
 def test_the_steps_of_one_task_wait_for_none_of_another():
     """Engines inside the pool that serves their atoms would wait for each other for ever."""
     gate, queue = fakes.Gate(), fakes.FakeQueue()
-    executor = make('taskflow', queue, {'test': fakes.gated_flow(gate, queue)},
-                    max_workers=1, max_tasks=50)
+    executor = make(
+        'taskflow', queue, {'test': fakes.gated_flow(gate, queue)}, max_workers=1, max_tasks=50
+    )
     for number in range(100):
         queue.add(f't{number}')
     executor.start()

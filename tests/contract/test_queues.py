@@ -35,8 +35,10 @@ class TestSqliteQueue(TaskQueueContract):
 
     def add(self, task_id, *, priority=0, version=1):
         at = datetime.datetime.now(datetime.UTC)
-        self.tasks.add(Task(task_id, 'test', 'a-project', {}, at, at),
-                       Entry(task_id, 'test', version, {}, priority))
+        self.tasks.add(
+            Task(task_id, 'test', 'a-project', {}, at, at),
+            Entry(task_id, 'test', version, {}, priority),
+        )
 
     def status_of(self, task_id):
         task = self.tasks.get(task_id)

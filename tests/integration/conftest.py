@@ -49,15 +49,25 @@ class Service:
         return request.get_response(self.application.api)
 
     def post(self, body):
-        return self.call('POST', '/v2/tasks', body=json.dumps(body).encode(),
-                         headers={'Content-Type': 'application/json',
-                                  'Accept': 'application/json'})
+        return self.call(
+            'POST',
+            '/v2/tasks',
+            body=json.dumps(body).encode(),
+            headers={'Content-Type': 'application/json', 'Accept': 'application/json'},
+        )
 
     def import_(self, source, format_='raw', **properties):
         """Post an import; returns the answer."""
-        return self.post({'type': 'import', 'input': {
-            'import_from': source, 'import_from_format': format_,
-            'image_properties': properties}})
+        return self.post(
+            {
+                'type': 'import',
+                'input': {
+                    'import_from': source,
+                    'import_from_format': format_,
+                    'image_properties': properties,
+                },
+            }
+        )
 
     def ended(self, task_id):
         self.application.ended(task_id, by=ADMIN)
@@ -73,15 +83,21 @@ class Service:
         from glance.db.models import task_queue
 
         time.sleep(0.005)
-        return set(queue._database.read(
-            lambda connection: connection.scalars(task_queue.select().with_only_columns(
-                task_queue.c.task_id)).all()))
+        return set(
+            queue._database.read(
+                lambda connection: connection.scalars(
+                    task_queue.select().with_only_columns(task_queue.c.task_id)
+                ).all()
+            )
+        )
 
     def files(self):
         """All files and folders of the state folder that a run could leave behind."""
         return sorted(
-            str(path.relative_to(self.state)) for folder in ('images', 'staging')
-            for path in (self.state / folder).rglob('*'))
+            str(path.relative_to(self.state))
+            for folder in ('images', 'staging')
+            for path in (self.state / folder).rglob('*')
+        )
 
 
 @pytest.fixture
@@ -99,8 +115,10 @@ def make_service(tmp_path, web):
             'task': {'task_executor': name, 'poll_interval': 0.05},
             'taskflow_executor': {'engine_mode': mode},
             'import_filtering_opts': {
-                'allowed_hosts': ['127.0.0.1'], 'allowed_ports': [web.port, 1],
-                'read_timeout': 5},
+                'allowed_hosts': ['127.0.0.1'],
+                'allowed_ports': [web.port, 1],
+                'read_timeout': 5,
+            },
         }
         for group, values in options.items():
             overrides.setdefault(group, {}).update(values)

@@ -7,8 +7,7 @@ import pytest
 from glance.testing import images
 from glance.testing.source_server import Answer
 
-GOOD = {'import_from': 'http://127.0.0.1/a', 'import_from_format': 'raw',
-        'image_properties': {}}
+GOOD = {'import_from': 'http://127.0.0.1/a', 'import_from_format': 'raw', 'image_properties': {}}
 
 
 def without(name):
@@ -36,7 +35,10 @@ REFUSED = {
     'no import_from_format': (without('import_from_format'), 400, 'input.import_from_format'),
     'no image_properties': (without('image_properties'), 400, 'input.image_properties'),
     'extra key in input': (
-        {'type': 'import', 'input': GOOD | {'checksum': 'x'}}, 400, 'input.checksum'),
+        {'type': 'import', 'input': GOOD | {'checksum': 'x'}},
+        400,
+        'input.checksum',
+    ),
     'reserved property': (with_properties(status='active'), 403, 'status'),
     'reserved prefix': (with_properties(os_glance_x='y'), 403, 'os_glance_x'),
     'malformed property': (with_properties(min_disk='big'), 400, 'min_disk'),
@@ -67,19 +69,26 @@ def test_what_cannot_be_accepted_is_refused_at_once(quiet, row):
     assert quiet.files() == []
 
 
-@pytest.mark.parametrize(('body', 'kind', 'status'), [
-    (b'{"type": "import"', 'application/json', 400),
-    (b'\xff\xfe{}', 'application/json', 400),
-    (b'[]', 'application/json', 400),
-    (b'"import"', 'application/json', 400),
-    (b'', 'application/json', 400),
-    (b'type=import', 'application/x-www-form-urlencoded', 415),
-    (json.dumps({'type': 'import', 'input': GOOD}).encode(), 'text/plain', 415),
-    (b'{"type": "import", "input": "' + b'x' * 70000 + b'"}', 'application/json', 413),
-])
+@pytest.mark.parametrize(
+    ('body', 'kind', 'status'),
+    [
+        (b'{"type": "import"', 'application/json', 400),
+        (b'\xff\xfe{}', 'application/json', 400),
+        (b'[]', 'application/json', 400),
+        (b'"import"', 'application/json', 400),
+        (b'', 'application/json', 400),
+        (b'type=import', 'application/x-www-form-urlencoded', 415),
+        (json.dumps({'type': 'import', 'input': GOOD}).encode(), 'text/plain', 415),
+        (b'{"type": "import", "input": "' + b'x' * 70000 + b'"}', 'application/json', 413),
+    ],
+)
 def test_a_body_that_cannot_be_read_is_refused(quiet, body, kind, status):
-    answer = quiet.call('POST', '/v2/tasks', body=body, headers={
-        'Content-Type': kind, 'Accept': 'application/json'})
+    answer = quiet.call(
+        'POST',
+        '/v2/tasks',
+        body=body,
+        headers={'Content-Type': kind, 'Accept': 'application/json'},
+    )
     assert answer.status_int == status
     assert quiet.call('GET', '/v2/tasks').json['tasks'] == []
 
@@ -116,8 +125,7 @@ FAILS = {
     'error of the source': (Answer(b'oh', status=500), 'raw', '500'),
     'short body': (Answer(b'half', announced=8), 'raw', 'announced 8 bytes but sent 4'),
     'too large as announced': (b'x' * 3000, 'raw', '2048 bytes'),
-    'too large as it comes': (
-        Answer(b'x' * 3000, announced=False), 'raw', '2048 bytes'),
+    'too large as it comes': (Answer(b'x' * 3000, announced=False), 'raw', '2048 bytes'),
     'empty body': (b'', 'raw', 'empty'),
     'another format than declared': (b'not a qcow2 at all', 'qcow2', 'qcow2'),
     'raw that is none': (images.qcow2(virtual_size=2**20)[:2048], 'raw', 'qcow2'),

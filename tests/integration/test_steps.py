@@ -43,13 +43,23 @@ class Begun:
 def begun(make_service, web):
     service = make_service()
     web.pages['/a'] = b'bits'
-    work = {'image_id': IMAGE, 'import_from': f'{web.url}/a', 'owner': 'us',
-            'store': 'filesystem', 'properties': {
-                'name': 'a', 'disk_format': 'raw', 'container_format': 'bare',
-                'properties': {'os': 'x'}, 'tags': ['t']}}
+    work = {
+        'image_id': IMAGE,
+        'import_from': f'{web.url}/a',
+        'owner': 'us',
+        'store': 'filesystem',
+        'properties': {
+            'name': 'a',
+            'disk_format': 'raw',
+            'container_format': 'bare',
+            'properties': {'os': 'x'},
+            'tags': ['t'],
+        },
+    }
     at = datetime.datetime.now(datetime.UTC)
     service.application.services.tasks._repository.add(
-        Task(TASK, 'import', 'us', {}, at, at, image_id=IMAGE), Entry(TASK, 'import', 1, work))
+        Task(TASK, 'import', 'us', {}, at, at, image_id=IMAGE), Entry(TASK, 'import', 1, work)
+    )
     [claim] = toolbox.current().queue.claim('us', 1, seconds=30, versions={'import': 1})
     toolbox.current().runs.begin(claim)
     yield Begun(service, claim)
@@ -60,7 +70,7 @@ def begun(make_service, web):
 def test_a_step_can_be_done_twice(begun, number):
     begun.do(*import_image.STEPS[:number])
     begun.do(import_image.STEPS[number], import_image.STEPS[number])
-    begun.do(*import_image.STEPS[number + 1:])
+    begun.do(*import_image.STEPS[number + 1 :])
     files, statuses = begun.left()
     assert statuses == ['active']
     assert f'images/{IMAGE}.1' in files
@@ -113,8 +123,11 @@ def test_a_run_that_lost_its_lease_changes_nothing_any_more(begun):
 def test_an_image_of_another_task_is_not_adopted(begun, web):
     tools = toolbox.current()
     begun.do(*import_image.STEPS[:1])
-    begun.service.application._database.write(lambda connection: connection.exec_driver_sql(
-        "UPDATE images SET created_by_task = 'another'"))
+    begun.service.application._database.write(
+        lambda connection: connection.exec_driver_sql(
+            "UPDATE images SET created_by_task = 'another'"
+        )
+    )
     with pytest.raises(errors.ImageExists):
         tools.images.create(begun.lease, tools.images.get(IMAGE))
     import_image.discard(begun.lease, begun.claim.work)
@@ -146,4 +159,6 @@ def test_all_is_undone_when_a_later_step_breaks(begun, run, number):
     assert statuses == []
     assert [name for name in files if name.startswith('images/')] == []
     assert toolbox.current().queue.outcome(begun.lease) == (
-        Outcome.FAILURE, 'The source announced 1 bytes but sent 2.')
+        Outcome.FAILURE,
+        'The source announced 1 bytes but sent 2.',
+    )

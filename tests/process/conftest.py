@@ -43,13 +43,18 @@ class Api:
         self._file = open(log, 'ab')  # noqa: SIM115 - closed in end()
         self._begins_at = self._file.tell()
         self.process = subprocess.Popen(
-            [API, '--config-file', str(config)], stdout=self._file, stderr=self._file,
-            stdin=subprocess.DEVNULL, env=os.environ | environment, start_new_session=True)
+            [API, '--config-file', str(config)],
+            stdout=self._file,
+            stderr=self._file,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | environment,
+            start_new_session=True,
+        )
         self.port = None
 
     @property
     def log(self):
-        return self.log_path.read_bytes()[self._begins_at:].decode()
+        return self.log_path.read_bytes()[self._begins_at :].decode()
 
     def await_log(self, pattern):
         def found():
@@ -73,9 +78,13 @@ class Api:
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=PATIENCE)
         try:
             connection.request(
-                method, path, None if body is None else json.dumps(body),
+                method,
+                path,
+                None if body is None else json.dumps(body),
                 {'Accept': 'application/json', 'Content-Type': 'application/json'}
-                if body is not None else {'Accept': 'application/json'})
+                if body is not None
+                else {'Accept': 'application/json'},
+            )
             answer = connection.getresponse()
             content = answer.read()
             kind = answer.getheader('Content-Type') or ''
@@ -84,8 +93,18 @@ class Api:
             connection.close()
 
     def import_(self, source):
-        status, task = self.call('POST', '/v2/tasks', {'type': 'import', 'input': {
-            'import_from': source, 'import_from_format': 'raw', 'image_properties': {}}})
+        status, task = self.call(
+            'POST',
+            '/v2/tasks',
+            {
+                'type': 'import',
+                'input': {
+                    'import_from': source,
+                    'import_from_format': 'raw',
+                    'image_properties': {},
+                },
+            },
+        )
         assert status == 201, task
         return task['id']
 
@@ -117,8 +136,10 @@ class Web(SourceServer):
 
     def await_request(self, path, count=1):
         """Wait until a page was asked for so many times."""
-        until(lambda: sum(request.path == path for request in self.requests) >= count,
-              f'a request for {path}')
+        until(
+            lambda: sum(request.path == path for request in self.requests) >= count,
+            f'a request for {path}',
+        )
 
 
 @pytest.fixture
@@ -130,18 +151,25 @@ def web():
 @pytest.fixture
 def config(tmp_path, web):
     """Write a configuration for a state folder of the test; returns its path."""
+
     def write(**sections):
         merged = {
-            'DEFAULT': {'state_path': tmp_path / 'state', 'bind_port': 0,
-                        'graceful_shutdown_timeout': 10},
+            'DEFAULT': {
+                'state_path': tmp_path / 'state',
+                'bind_port': 0,
+                'graceful_shutdown_timeout': 10,
+            },
             'import_filtering_opts': {'allowed_hosts': '127.0.0.1', 'allowed_ports': web.port},
         }
         for name, values in sections.items():
             merged.setdefault(name, {}).update(values)
         path = tmp_path / 'glance-api.conf'
-        path.write_text('\n'.join(
-            f'[{name}]\n' + ''.join(f'{key} = {value}\n' for key, value in values.items())
-            for name, values in merged.items()))
+        path.write_text(
+            '\n'.join(
+                f'[{name}]\n' + ''.join(f'{key} = {value}\n' for key, value in values.items())
+                for name, values in merged.items()
+            )
+        )
         return path
 
     return write
@@ -169,8 +197,11 @@ def state(tmp_path):
 
 def left_behind(state):
     """Everything in the folders that a run fills."""
-    return sorted(str(path.relative_to(state)) for folder in ('images', 'staging')
-                  for path in (state / folder).rglob('*'))
+    return sorted(
+        str(path.relative_to(state))
+        for folder in ('images', 'staging')
+        for path in (state / folder).rglob('*')
+    )
 
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL

@@ -23,12 +23,18 @@ def refused(api):
 
 def test_a_start_without_any_configuration_works(tmp_path, start, config):
     api = start().await_ready()
-    assert api.call('GET', '/v2/tasks') == (200, {
-        'tasks': [], 'first': '/v2/tasks', 'schema': '/v2/schemas/tasks'})
+    assert api.call('GET', '/v2/tasks') == (
+        200,
+        {'tasks': [], 'first': '/v2/tasks', 'schema': '/v2/schemas/tasks'},
+    )
     state = tmp_path / 'state'
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert sorted(path.name for path in state.iterdir() if 'sqlite-' not in path.name) == [
-        'glance.sqlite', 'images', 'run', 'staging']
+        'glance.sqlite',
+        'images',
+        'run',
+        'staging',
+    ]
     for fact in ('listens on http://127.0.0.1:', str(state), 'taskflow'):
         assert fact in api.log
 
@@ -66,8 +72,9 @@ def test_a_state_folder_that_cannot_be_written_is_named(start, tmp_path):
 def test_a_full_disk_is_named(start, tmp_path, missing):
     full = tmp_path / 'full'
     full.mkdir()
-    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', str(full)],
-                             capture_output=True)
+    mounted = subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', str(full)], capture_output=True
+    )
     if mounted.returncode:
         missing('A small file system cannot be mounted here (needs root).')
     try:
@@ -121,14 +128,18 @@ def test_an_unknown_executor_lists_the_known_ones(start):
     assert 'eventlet, taskflow' in line
 
 
-@pytest.mark.parametrize(('section', 'option', 'value', 'reason'), [
-    ('taskflow_executor', 'max_workers', 'ten', 'ten'),
-    ('taskflow_executor', 'max_workers', '0', '1'),
-    ('taskflow_executor', 'engine_mode', 'paralel', 'serial, parallel'),
-    ('import_filtering_opts', 'allowed_ports', '[80,http]', 'http'),
-])
+@pytest.mark.parametrize(
+    ('section', 'option', 'value', 'reason'),
+    [
+        ('taskflow_executor', 'max_workers', 'ten', 'ten'),
+        ('taskflow_executor', 'max_workers', '0', '1'),
+        ('taskflow_executor', 'engine_mode', 'paralel', 'serial, parallel'),
+        ('import_filtering_opts', 'allowed_ports', '[80,http]', 'http'),
+    ],
+)
 def test_a_wrong_value_is_named_with_option_and_file(
-        start, tmp_path, section, option, value, reason):
+    start, tmp_path, section, option, value, reason
+):
     line = refused(start(**{section: {option: value}}))
     for fact in (f'[{section}] {option} = {value}', str(tmp_path / 'glance-api.conf'), reason):
         assert fact in line
@@ -136,8 +147,10 @@ def test_a_wrong_value_is_named_with_option_and_file(
 
 def test_a_misspelt_option_is_warned_of(start, tmp_path):
     api = start(taskflow_executor={'max_worker': 3}).await_ready()
-    assert (f'[taskflow_executor] max_worker = 3 in {tmp_path / "glance-api.conf"} is not an '
-            'option; did you mean max_workers?') in api.log
+    assert (
+        f'[taskflow_executor] max_worker = 3 in {tmp_path / "glance-api.conf"} is not an '
+        'option; did you mean max_workers?'
+    ) in api.log
 
 
 def test_a_missing_configuration_file_is_named(tmp_path):
@@ -157,7 +170,8 @@ def test_a_database_of_the_real_glance_is_refused_untouched(start, state):
         'CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);'
         "INSERT INTO alembic_version VALUES ('2023_1_contract01');"
         'CREATE TABLE images (id VARCHAR(36) PRIMARY KEY);'
-        'CREATE TABLE tasks (id VARCHAR(36) PRIMARY KEY);')
+        'CREATE TABLE tasks (id VARCHAR(36) PRIMARY KEY);'
+    )
     theirs.commit()
     before = sorted(theirs.iterdump())
     assert 'another service' in refused(start())
@@ -189,8 +203,10 @@ def test_a_body_that_never_ends_is_refused_and_not_read_without_end(start):
     api = start().await_ready()
     client = socket.create_connection(('127.0.0.1', api.port))
     client.settimeout(10)
-    client.sendall(b'POST /v2/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\n'
-                   b'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n')
+    client.sendall(
+        b'POST /v2/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\n'
+        b'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+    )
     sent = 0
     with contextlib.suppress(ConnectionError):
         while sent < 64 * 2**20:

@@ -27,7 +27,8 @@ def way(request):
 
 
 def test_sigterm_amid_an_import_hands_it_back_and_it_runs_at_the_next_start(
-        start, state, web, way):
+    start, state, web, way
+):
     web.pages['/image'] = web.silence()
     options = {'DEFAULT': {'graceful_shutdown_timeout': 6}}
     api = start(**way, **options).await_ready()
@@ -47,8 +48,7 @@ def test_sigterm_amid_an_import_hands_it_back_and_it_runs_at_the_next_start(
     assert stored.startswith(f'images/{image_id}.')
 
 
-def test_an_import_whose_process_was_killed_begins_again_at_the_next_start(
-        start, state, web, way):
+def test_an_import_whose_process_was_killed_begins_again_at_the_next_start(start, state, web, way):
     web.pages['/image'] = web.silence()
     api = start(**way).await_ready()
     task_id = api.import_(f'{web.url}/image')

@@ -66,7 +66,8 @@ def test_a_batcher_hands_over_all_that_waits_at_once():
     batcher = threads.Batcher(serve, 'test')
     answers = []
     asking = [
-        threading.Thread(target=lambda n=n: answers.append(batcher.ask(n))) for n in range(20)]
+        threading.Thread(target=lambda n=n: answers.append(batcher.ask(n))) for n in range(20)
+    ]
     for thread in asking:
         thread.start()
     for thread in asking:

@@ -28,7 +28,8 @@ def version(engine):
             raise errors.ConfigError(
                 'The database belongs to another service (it has tables of its own and no '
                 f'{VERSION_TABLE}); nothing was changed. [database] connection must name an '
-                'empty database or one of this service.')
+                'empty database or one of this service.'
+            )
         return None
     with engine.connect() as connection:
         return connection.scalar(sa.text(f'SELECT version_num FROM {VERSION_TABLE}'))
@@ -43,7 +44,8 @@ def check(engine):
         raise _newer(now)
     raise errors.ConfigError(
         f'The database is at version {now or "none"}, this service needs {HEAD}. '
-        'Run "glance-manage db sync" first.')
+        'Run "glance-manage db sync" first.'
+    )
 
 
 def sync(engine):
@@ -60,12 +62,17 @@ def sync(engine):
     with engine.begin() as connection:
         settings.attributes['connection'] = connection
         command.upgrade(settings, 'head')
-    LOG.info('Database brought from version %s to %s', now or 'none', HEAD,
-             extra={'action': 'database_migrated'})
+    LOG.info(
+        'Database brought from version %s to %s',
+        now or 'none',
+        HEAD,
+        extra={'action': 'database_migrated'},
+    )
     return now
 
 
 def _newer(now):
     return errors.ConfigError(
         f'The database is at version {now}, newer than this service, which knows {HEAD}. '
-        'Start the newer release.')
+        'Start the newer release.'
+    )

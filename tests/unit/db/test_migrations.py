@@ -37,7 +37,8 @@ def test_the_migrations_make_what_the_models_say(empty):
     migrations.sync(empty.engine)
     with empty.engine.connect() as connection:
         context = migration.MigrationContext.configure(
-            connection, opts={'version_table': migrations.VERSION_TABLE})
+            connection, opts={'version_table': migrations.VERSION_TABLE}
+        )
         assert autogenerate.compare_metadata(context, models.metadata) == []
 
 

@@ -23,9 +23,17 @@ def tasks(database):
     for number in range(12):
         at = AT + datetime.timedelta(seconds=number // 3)  # three share a second
         repository.add(
-            Task(f't{number:02}', 'import', 'a' if number % 2 else 'b', {}, at, at,
-                 image_id=None if number % 4 else f'i{number}'),
-            Entry(f't{number:02}', 'import', 1, {}))
+            Task(
+                f't{number:02}',
+                'import',
+                'a' if number % 2 else 'b',
+                {},
+                at,
+                at,
+                image_id=None if number % 4 else f'i{number}',
+            ),
+            Entry(f't{number:02}', 'import', 1, {}),
+        )
     return repository
 
 
@@ -38,10 +46,19 @@ def all_pages(repository, limit, **listing):
 
 
 @pytest.mark.parametrize('limit', [1, 2, 5, 100])
-@pytest.mark.parametrize('sort', [
-    (('created_at', 'desc'),), (('created_at', 'asc'),), (('owner', 'asc'),),
-    (('image_id', 'asc'),), (('image_id', 'desc'),), (('expires_at', 'desc'),),
-    (('id', 'desc'),), (('owner', 'desc'), ('image_id', 'asc'))])
+@pytest.mark.parametrize(
+    'sort',
+    [
+        (('created_at', 'desc'),),
+        (('created_at', 'asc'),),
+        (('owner', 'asc'),),
+        (('image_id', 'asc'),),
+        (('image_id', 'desc'),),
+        (('expires_at', 'desc'),),
+        (('id', 'desc'),),
+        (('owner', 'desc'), ('image_id', 'asc')),
+    ],
+)
 def test_pages_hold_each_item_once_in_one_order(tasks, limit, sort):
     whole = [item.id for item in tasks.page(Listing(1000, sort=sort))]
     assert len(whole) == len(set(whole)) == 12
@@ -72,16 +89,25 @@ def test_a_limit_of_nothing_is_an_empty_page(tasks):
 @pytest.fixture
 def images(database, tasks):
     repository = SqlImageRepository(database)
-    database.write(lambda connection: connection.exec_driver_sql(
-        'UPDATE task_queue SET lease = 1'))
+    database.write(
+        lambda connection: connection.exec_driver_sql('UPDATE task_queue SET lease = 1')
+    )
     counter = itertools.count()
 
     def add(**facts):
         number = next(counter)
         facts = {'visibility': 'private', 'owner': 'a'} | facts
-        repository.create(Lease(f't{number:02}', 1), Image(
-            id=f'image-{number}', created_at=AT, updated_at=AT, status=Status.IMPORTING,
-            created_by_task=f't{number:02}', **facts))
+        repository.create(
+            Lease(f't{number:02}', 1),
+            Image(
+                id=f'image-{number}',
+                created_at=AT,
+                updated_at=AT,
+                status=Status.IMPORTING,
+                created_by_task=f't{number:02}',
+                **facts,
+            ),
+        )
         return f'image-{number}'
 
     repository.add_one = add

@@ -15,15 +15,17 @@ COUNT = sa.text('SELECT count(*) FROM numbers')
 @pytest.fixture
 def numbers(tmp_path):
     made = sessions.open_database(f'sqlite:///{tmp_path}/numbers.sqlite')
-    made.write(lambda connection: connection.execute(
-        sa.text('CREATE TABLE numbers (n INTEGER UNIQUE)')))
+    made.write(
+        lambda connection: connection.execute(sa.text('CREATE TABLE numbers (n INTEGER UNIQUE)'))
+    )
     yield made
     made.close()
 
 
 def insert(number):
     return lambda connection: connection.execute(
-        sa.text('INSERT INTO numbers VALUES (:n)'), {'n': number})
+        sa.text('INSERT INTO numbers VALUES (:n)'), {'n': number}
+    )
 
 
 def test_what_write_returned_from_is_there(numbers):
@@ -62,10 +64,13 @@ def test_those_that_share_a_commit_do_not_share_a_failure(numbers):
 
 
 def test_the_writer_is_durable_and_readers_do_not_wait(numbers):
-    assert numbers.write(
-        lambda connection: connection.scalar(sa.text('PRAGMA synchronous'))) == 2  # FULL
-    assert numbers.write(
-        lambda connection: connection.scalar(sa.text('PRAGMA journal_mode'))) == 'wal'
+    assert (
+        numbers.write(lambda connection: connection.scalar(sa.text('PRAGMA synchronous'))) == 2
+    )  # FULL
+    assert (
+        numbers.write(lambda connection: connection.scalar(sa.text('PRAGMA journal_mode')))
+        == 'wal'
+    )
 
 
 def test_an_error_of_the_database_is_one_of_ours(numbers):
@@ -76,9 +81,15 @@ def test_an_error_of_the_database_is_one_of_ours(numbers):
     numbers.write(insert(1))  # and it goes on
 
 
-@pytest.mark.parametrize(('url', 'fact'), [
-    ('sqlite://', 'in memory'), ('sqlite:///:memory:', 'in memory'),
-    ('oracle://a/b', 'oracle'), ('not a url', 'cannot be used')])
+@pytest.mark.parametrize(
+    ('url', 'fact'),
+    [
+        ('sqlite://', 'in memory'),
+        ('sqlite:///:memory:', 'in memory'),
+        ('oracle://a/b', 'oracle'),
+        ('not a url', 'cannot be used'),
+    ],
+)
 def test_an_url_that_cannot_be_served_is_refused(url, fact):
     with pytest.raises(errors.ConfigError, match=fact):
         sessions.open_database(url)

@@ -5,13 +5,16 @@ import pytest
 from glance.domain import errors, image
 
 LIMITS = image.Limits(
-    container_formats=('bare', 'ovf'), disk_formats=('raw', 'qcow2'), property_quota=2,
-    tag_quota=2)
+    container_formats=('bare', 'ovf'), disk_formats=('raw', 'qcow2'), property_quota=2, tag_quota=2
+)
 
 
 def test_base_fields_and_free_properties_come_apart():
     assert image.check({'name': 'a', 'min_ram': 5, 'os_distro': 'x'}, LIMITS) == {
-        'name': 'a', 'min_ram': 5, 'properties': {'os_distro': 'x'}}
+        'name': 'a',
+        'min_ram': 5,
+        'properties': {'os_distro': 'x'},
+    }
 
 
 @pytest.mark.parametrize('name', [*sorted(image.RESERVED), 'os_glance_import_task'])
@@ -20,28 +23,31 @@ def test_what_the_service_sets_is_forbidden(name):
         image.check({name: 'x'}, LIMITS, field='input')
 
 
-@pytest.mark.parametrize(('name', 'value', 'fact'), [
-    ('name', 7, 'must be text, not a number'),
-    ('name', 'x' * 256, 'longer than 255'),
-    ('name', 'nul\0', 'cannot be stored'),
-    ('name', 'half \ud800', 'cannot be stored'),
-    ('visibility', 'secret', 'must be one of public, private, shared, community'),
-    ('protected', 'yes', 'must be true or false'),
-    ('protected', 1, 'must be true or false'),
-    ('min_disk', -1, 'from 0 to'),
-    ('min_disk', 2**31, 'from 0 to'),
-    ('min_disk', True, 'must be a whole number'),
-    ('min_ram', 1.5, 'must be a whole number'),
-    ('disk_format', 'floppy', 'must be one of raw, qcow2'),
-    ('disk_format', ['raw'], 'must be one of raw, qcow2'),
-    ('container_format', {}, 'must be one of bare, ovf'),
-    ('tags', 'a', 'must be a list'),
-    ('tags', [1], 'must be text'),
-    ('id', 'not-one', 'must be a UUID'),
-    ('free', 3, 'must be text'),
-    ('free', None, 'must be text, not null'),
-    ('x' * 256, 'y', 'longer than 255'),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'fact'),
+    [
+        ('name', 7, 'must be text, not a number'),
+        ('name', 'x' * 256, 'longer than 255'),
+        ('name', 'nul\0', 'cannot be stored'),
+        ('name', 'half \ud800', 'cannot be stored'),
+        ('visibility', 'secret', 'must be one of public, private, shared, community'),
+        ('protected', 'yes', 'must be true or false'),
+        ('protected', 1, 'must be true or false'),
+        ('min_disk', -1, 'from 0 to'),
+        ('min_disk', 2**31, 'from 0 to'),
+        ('min_disk', True, 'must be a whole number'),
+        ('min_ram', 1.5, 'must be a whole number'),
+        ('disk_format', 'floppy', 'must be one of raw, qcow2'),
+        ('disk_format', ['raw'], 'must be one of raw, qcow2'),
+        ('container_format', {}, 'must be one of bare, ovf'),
+        ('tags', 'a', 'must be a list'),
+        ('tags', [1], 'must be text'),
+        ('id', 'not-one', 'must be a UUID'),
+        ('free', 3, 'must be text'),
+        ('free', None, 'must be text, not null'),
+        ('x' * 256, 'y', 'longer than 255'),
+    ],
+)
 def test_a_malformed_value_is_named_with_the_fact(name, value, fact):
     with pytest.raises(errors.Invalid, match=fact) as caught:
         image.check({name: value}, LIMITS)
@@ -57,8 +63,7 @@ def test_tags_are_a_set():
     assert image.check({'tags': ['b', 'a', 'b']}, LIMITS)['tags'] == ['a', 'b']
 
 
-@pytest.mark.parametrize('given', [
-    {'a': '1', 'b': '2', 'c': '3'}, {'tags': ['a', 'b', 'c']}])
+@pytest.mark.parametrize('given', [{'a': '1', 'b': '2', 'c': '3'}, {'tags': ['a', 'b', 'c']}])
 def test_quotas_hold(given):
     with pytest.raises(errors.TooLarge, match=r'2 .* at most; 3 were given'):
         image.check(given, LIMITS)

@@ -6,14 +6,18 @@ from glance.domain import errors, image, imports
 from glance.domain.caller import Caller
 
 LIMITS = image.Limits(
-    container_formats=('bare',), disk_formats=('raw', 'qcow2'), property_quota=9, tag_quota=9)
+    container_formats=('bare',), disk_formats=('raw', 'qcow2'), property_quota=9, tag_quota=9
+)
 ADMIN = Caller('ours', is_admin=True)
 MEMBER = Caller('ours')
 
 
 def given(**changes):
-    return {'import_from': 'http://a/b', 'import_from_format': 'raw',
-            'image_properties': {}} | changes
+    return {
+        'import_from': 'http://a/b',
+        'import_from_format': 'raw',
+        'image_properties': {},
+    } | changes
 
 
 def parse(what, by=ADMIN):
@@ -25,9 +29,16 @@ def test_the_work_is_plain_data_and_complete():
     image_id = work.pop('image_id')
     assert image.UUID.fullmatch(image_id)
     assert work == {
-        'import_from': 'http://a/b', 'owner': 'ours', 'store': 'here',
-        'properties': {'name': 'a', 'disk_format': 'raw', 'container_format': 'bare',
-                       'properties': {}}}
+        'import_from': 'http://a/b',
+        'owner': 'ours',
+        'store': 'here',
+        'properties': {
+            'name': 'a',
+            'disk_format': 'raw',
+            'container_format': 'bare',
+            'properties': {},
+        },
+    }
 
 
 @pytest.mark.parametrize('missing', imports.REQUIRED)
@@ -38,19 +49,22 @@ def test_what_is_missing_is_named(missing):
         parse(what)
 
 
-@pytest.mark.parametrize(('what', 'fact'), [
-    (None, '"input" must be an object'),
-    ([], '"input" must be an object'),
-    (given(checksum='x'), '"input.checksum" is not known'),
-    (given(import_from=7), '"input.import_from" must be'),
-    (given(import_from=''), '"input.import_from" must be'),
-    (given(import_from_format='floppy'), '"input.import_from_format" must be one of'),
-    (given(import_from_format=None), '"input.import_from_format" must be one of'),
-    (given(image_properties=[]), '"input.image_properties" must be an object'),
-    (given(image_properties=None), '"input.image_properties" must be an object'),
-    (given(image_properties={'disk_format': None}), 'must not be null'),
-    (given(image_properties={'disk_format': 'qcow2'}), 'nothing is converted'),
-])
+@pytest.mark.parametrize(
+    ('what', 'fact'),
+    [
+        (None, '"input" must be an object'),
+        ([], '"input" must be an object'),
+        (given(checksum='x'), '"input.checksum" is not known'),
+        (given(import_from=7), '"input.import_from" must be'),
+        (given(import_from=''), '"input.import_from" must be'),
+        (given(import_from_format='floppy'), '"input.import_from_format" must be one of'),
+        (given(import_from_format=None), '"input.import_from_format" must be one of'),
+        (given(image_properties=[]), '"input.image_properties" must be an object'),
+        (given(image_properties=None), '"input.image_properties" must be an object'),
+        (given(image_properties={'disk_format': None}), 'must not be null'),
+        (given(image_properties={'disk_format': 'qcow2'}), 'nothing is converted'),
+    ],
+)
 def test_bad_input_is_named_with_the_fact(what, fact):
     with pytest.raises(errors.Invalid, match=fact):
         parse(what)

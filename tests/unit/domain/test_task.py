@@ -27,11 +27,10 @@ def test_a_task_may_fail_without_having_begun():
 
 
 @pytest.mark.parametrize('end', [Status.SUCCESS, Status.FAILURE])
-@pytest.mark.parametrize('change', [
-    lambda task: task.begin(),
-    lambda task: task.succeed({}),
-    lambda task: task.fail('too late'),
-])
+@pytest.mark.parametrize(
+    'change',
+    [lambda task: task.begin(), lambda task: task.succeed({}), lambda task: task.fail('too late')],
+)
 def test_a_finished_task_stays_as_it_ended(end, change):
     task = a_task(end)
     with pytest.raises(errors.WrongTransition, match=f'Task t1 is {end};'):
@@ -48,4 +47,5 @@ def test_a_pending_task_cannot_succeed():
 def test_before_is_the_table_read_backwards():
     assert before(Status.FAILURE) == [Status.PENDING, Status.PROCESSING]
     assert {(a, b) for b in Status for a in before(b)} == {
-        (a, b) for a, later in NEXT.items() for b in later}
+        (a, b) for a, later in NEXT.items() for b in later
+    }

@@ -12,7 +12,8 @@ from glance.engine.owners import Owner
 # A process that takes an owner's name, says it, and lives until its input ends.
 HOLDER = (
     'import sys; from glance.engine.owners import Owner;'
-    'owner = Owner.take(sys.argv[1]); print(owner.name, flush=True); sys.stdin.read()')
+    'owner = Owner.take(sys.argv[1]); print(owner.name, flush=True); sys.stdin.read()'
+)
 
 
 @pytest.fixture
@@ -25,8 +26,11 @@ def me(tmp_path):
 @pytest.fixture
 def holder(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, '-c', HOLDER, str(tmp_path)], stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True)
+        [sys.executable, '-c', HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     process.owner = process.stdout.readline().strip()
     yield process
     process.kill()
@@ -55,7 +59,8 @@ def test_a_missing_file_proves_nothing(me, holder):
 def test_an_earlier_boot_of_this_host_is_dead(me):
     host, folder, boot, process = me.name.split('/')
     assert me.dead([f'{host}/{folder}/{boot}-before/{process}']) == [
-        f'{host}/{folder}/{boot}-before/{process}']
+        f'{host}/{folder}/{boot}-before/{process}'
+    ]
 
 
 @pytest.mark.parametrize('part', [0, 1])

@@ -76,7 +76,8 @@ def a_second_greenlet_passes_for_the_writer(lock):
 def test_the_storage_lock_knows_its_owner_by_green_thread():
     detail = models.FlowDetail('f', 'uuid')
     assert not a_second_greenlet_passes_for_the_writer(
-        run.LeanStorage(detail, backend=MemoryLogbook()).lock)
+        run.LeanStorage(detail, backend=MemoryLogbook()).lock
+    )
     assert a_second_greenlet_passes_for_the_writer(storage.Storage(detail).lock)
 
 
@@ -103,8 +104,10 @@ def test_engines_of_one_flow_share_one_compilation(flow):
 def test_stock_engines_do_not_share_theirs(flow):
     made = [
         engine.SerialActionEngine(
-            linear(flow), models.FlowDetail('f', str(n)), MemoryLogbook(), {})
-        for n in range(2)]
+            linear(flow), models.FlowDetail('f', str(n)), MemoryLogbook(), {}
+        )
+        for n in range(2)
+    ]
     for one in made:
         one.compile()
     assert made[0].compilation is not made[1].compilation

@@ -105,8 +105,7 @@ def upgrade():
         sa.Column('name', name(255), nullable=False),
         sa.Column('value', LongText, nullable=False),
         sa.PrimaryKeyConstraint('image_id', 'name', name='pk_image_properties'),
-        sa.ForeignKeyConstraint(
-            ['image_id'], ['images.id'], name='fk_image_properties_image_id'),
+        sa.ForeignKeyConstraint(['image_id'], ['images.id'], name='fk_image_properties_image_id'),
     )
     op.create_table(
         'image_tags',
@@ -124,8 +123,7 @@ def upgrade():
         sa.Column('status', name(30), nullable=False),
         sa.Column('created_at', Time, nullable=False),
         sa.PrimaryKeyConstraint('id', name='pk_image_locations'),
-        sa.ForeignKeyConstraint(
-            ['image_id'], ['images.id'], name='fk_image_locations_image_id'),
+        sa.ForeignKeyConstraint(['image_id'], ['images.id'], name='fk_image_locations_image_id'),
     )
     op.create_index('ix_image_locations_image_id', 'image_locations', ['image_id'])
     op.create_index('ix_image_locations_status', 'image_locations', ['status'])

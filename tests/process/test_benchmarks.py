@@ -1,0 +1,26 @@
+"""Each benchmark still runs: a tiny run of it, never a figure."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+BENCHMARKS = pathlib.Path(__file__).parents[2] / 'benchmarks'
+SCRIPTS = sorted(path.name for path in BENCHMARKS.glob('*.py') if path.name != 'harness.py')
+
+
+@pytest.mark.parametrize('script', SCRIPTS)
+def test_a_tiny_run_gives_its_report(script, tmp_path):
+    output = tmp_path / 'report.json'
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', BENCHMARKS / script, '--tiny', '--output', output],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(output.read_text())
+    assert report['question'].endswith('?')
+    assert report['results']

@@ -29,7 +29,6 @@ from glance.stores.filesystem import FilesystemStore
 LOG = logging.getLogger(__name__)
 
 STORE = 'filesystem'  # the one store there is so far
-BYTE_THREADS = 16
 RESOLVER_THREADS = 4
 
 
@@ -84,6 +83,14 @@ def database_url(conf, folders):
     )
 
 
+def shown_database(conf, folders):
+    """The database as it may stand in a log. Raises ConfigError."""
+    try:
+        return sa.make_url(database_url(conf, folders)).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        raise errors.ConfigError('[database] connection is no address of a database.') from None
+
+
 def open_database(conf, folders):
     return sessions.open_database(database_url(conf, folders))
 
@@ -93,8 +100,8 @@ def prepare_database(conf, folders):
 
     Raises ConfigError for a database that cannot be served.
     """
-    url = sa.make_url(database_url(conf, folders))
-    database = sessions.open_database(url)
+    shown = shown_database(conf, folders)
+    database = open_database(conf, folders)
     try:
         with _only_one(folders.run / 'migrate.lock'):
             if database.dialect == 'sqlite':
@@ -102,7 +109,6 @@ def prepare_database(conf, folders):
             else:
                 migrations.check(database.engine)
     except sa.exc.SQLAlchemyError as error:
-        shown = url.render_as_string(hide_password=True)
         raise errors.ConfigError(
             f'The database {shown} cannot be used: {getattr(error, "orig", error)}'
         ) from None
@@ -158,7 +164,7 @@ class Application:
         resolver = SystemResolver(size=RESOLVER_THREADS)
         known_flows = flows()
         self.executor = executor_class(conf.task.task_executor)(
-            conf, queue, known_flows, self._owner.name
+            conf, queue, known_flows, self._owner.name, self._logbook(conf)
         )
         self._queue = queue
         toolbox.fill(
@@ -172,7 +178,7 @@ class Application:
                 resolver=resolver,
                 fetch_limits=_fetch_limits(conf),
                 format_rules=_format_rules(conf),
-                byte_threads=threads.NativePool(BYTE_THREADS, 'bytes', niceness=10),
+                byte_threads=threads.NativePool(conf.task.byte_threads, 'bytes', niceness=10),
             )
         )
         planners = {'import': Imports(_limits(conf), import_filter, resolver, store=STORE).work}
@@ -188,6 +194,18 @@ class Application:
         )
         self.api = app.build(conf, self.services)
 
+    def _logbook(self, conf):
+        """logbook(lease, flow) for engines, or None to keep nothing."""
+        if conf.task.task_executor != 'taskflow':
+            return None
+        if conf.taskflow_executor.persistence == 'memory':
+            return None
+        from glance.db.logbook import SqlLogbook  # brings TaskFlow, which others do without
+
+        return lambda lease, flow: SqlLogbook(
+            self._database, lease, unremembered=[step.name for step in flow.each() if step.commits]
+        )
+
     def start(self):
         """Free what dead processes of this host held, and begin to run tasks."""
         dead = self._owner.dead(self._queue.owners())
@@ -199,7 +217,7 @@ class Application:
                 len(dead),
                 extra={'action': 'leases_freed'},
             )
-            self._owner.forget(dead)
+        self._owner.sweep(self._queue.owners())
         self.executor.start()
 
     def stop(self, grace=0):
@@ -242,7 +260,8 @@ def _import_filter(conf):
             f'{kind}_{what}': tuple(getattr(section, f'{kind}_{what}'))
             for kind in ('allowed', 'disallowed')
             for what in ('schemes', 'hosts', 'ports')
-        }
+        },
+        allowed_networks=tuple(section.allowed_networks),
     )
     for sentence in import_filter.ignored():
         LOG.warning('%s', sentence)
@@ -259,10 +278,19 @@ def _limits(conf):
 
 
 def _fetch_limits(conf):
+    section = conf.import_filtering_opts
+    if section.ca_file and not os.access(section.ca_file, os.R_OK):
+        raise errors.ConfigError(
+            f'[import_filtering_opts] ca_file: {section.ca_file} cannot be read.'
+        )
     return toolbox.FetchLimits(
         size_cap=conf.image_size_cap,
-        connect_timeout=conf.import_filtering_opts.connect_timeout,
-        read_timeout=conf.import_filtering_opts.read_timeout,
+        connect_timeout=section.connect_timeout,
+        read_timeout=section.read_timeout,
+        total_timeout=section.total_timeout,
+        minimum_rate=section.minimum_rate,
+        proxy=section.proxy,
+        ca_file=section.ca_file,
     )
 
 

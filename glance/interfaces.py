@@ -27,12 +27,15 @@ class TaskExecutor(abc.ABC):
     glance.testing.contracts.ExecutorContract. It is found by its name in the
     glance.task_executors entry points and built as
 
-        TaskExecutor(conf, queue, flows, owner)
+        TaskExecutor(conf, queue, flows, owner, logbook)
 
-    conf   the configuration, oslo.config's ConfigOpts
-    queue  a TaskQueue
-    flows  task type to Flow
-    owner  the name under which this process holds leases
+    conf     the configuration, oslo.config's ConfigOpts
+    queue    a TaskQueue
+    flows    task type to Flow
+    owner    the name under which this process holds leases
+    logbook  logbook(lease, flow): the logbook of a run, as TaskFlow's engines
+             take one (Backend), with recall(flow): the FlowDetail of earlier
+             claims, or None; None if runs are not to be remembered
     """
 
     @property
@@ -71,6 +74,7 @@ class Step(abc.ABC):
 
     name: str  # what is done, lower case with hyphens; the identity on resumption
     gives: str | None = None  # the name under which later steps find what do() returns
+    commits = False  # its do() notes the outcome, so nobody needs to remember that it ended
 
     @abc.abstractmethod
     def do(self, *args: typing.Any, **needs: typing.Any) -> typing.Any:
@@ -78,6 +82,13 @@ class Step(abc.ABC):
 
     def undo(self, *args: typing.Any, **needs: typing.Any) -> None:
         """Take back whatever do() did, or began to do. Never raises an Exception."""
+
+    def holds(self, given: typing.Any) -> bool:
+        """Whether what an earlier claim's do() returned can still be used here.
+
+        given  as do() returned it, after a passage through JSON
+        """
+        return True
 
 
 class Group(tuple[Step, ...]):
@@ -187,16 +198,29 @@ class TaskQueue(abc.ABC):
         """The outcome noted so far, and its message."""
 
     @abc.abstractmethod
+    def check(self, lease: Lease) -> None:
+        """Raises LostLease if there is a later claim, or the entry is gone. Only reads."""
+
+    @abc.abstractmethod
+    def forget(self, lease: Lease, flow_version: int) -> None:
+        """Forget which steps have ended: the run begins anew, with a flow of this version."""
+
+    @abc.abstractmethod
     def end(self, lease: Lease) -> None:
-        """End the task by its outcome if it has not ended, and remove the entry."""
+        """End the task by its outcome if it has not ended; remove entry and logbook."""
 
     @abc.abstractmethod
     def finish(
-        self, lease: Lease, image_id: str, facts: collections.abc.Mapping[str, typing.Any]
+        self,
+        lease: Lease,
+        image_id: str,
+        location: str,
+        facts: collections.abc.Mapping[str, typing.Any],
     ) -> None:
         """The one commit of an import: image active, location real, task success.
 
-        facts  size, virtual_size, checksum, os_hash_algo, os_hash_value
+        location  the URL of the announced location that becomes real
+        facts     size, virtual_size, checksum, os_hash_algo, os_hash_value
 
         Does nothing when it was done before. Raises Cancelled if a cancel was
         asked for, ImageGone if the image was deleted meanwhile.
@@ -271,8 +295,12 @@ class ImageRepository(abc.ABC):
         """
 
     @abc.abstractmethod
-    def announce(self, lease: Lease, location: Location) -> None:
-        """Note a location before its first byte. Idempotent.
+    def check(self, lease: Lease, image_id: str) -> None:
+        """Raises ImageGone unless this task's image is there, and importing. Only reads."""
+
+    @abc.abstractmethod
+    def announce(self, lease: Lease, location: Location) -> list[Location]:
+        """Note a location before its first byte; returns those announced before. Idempotent.
 
         Raises ImageGone if the image was deleted meanwhile.
         """

@@ -13,11 +13,18 @@ from glance.domain.import_filter import ImportFilter
 
 @dataclasses.dataclass(frozen=True)
 class FetchLimits:
-    """What bounds a fetch. Times in seconds, sizes in bytes."""
+    """What bounds a fetch, and the way it takes. Times in seconds, sizes in bytes.
+
+    The parameters of image_data.sources.open(), by their names.
+    """
 
     size_cap: int
     connect_timeout: float
     read_timeout: float
+    total_timeout: float = 0  # 0: no limit
+    minimum_rate: int = 0  # bytes per second
+    proxy: str | None = dataclasses.field(default=None, repr=False)
+    ca_file: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import jsonschema
 from glance.api.errors import HTTPError
 from glance.domain import errors
 
+LONGEST_NUMBER = 40  # digits; int() refuses thousands in words of its own
 DEEPEST = 100  # levels; what json and jsonschema call recursively must end long before
 JSON = 'application/json'
 
@@ -91,7 +92,7 @@ def _parse(data):
     except UnicodeDecodeError as error:
         raise errors.Invalid(f'The body is not UTF-8: byte {error.start} is wrong.') from None
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
@@ -116,6 +117,12 @@ def _finite(text):
     if math.isinf(number):
         raise ValueError('a number is too large')
     return number
+
+
+def _whole(text):
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError('a number is too large')
+    return int(text)
 
 
 def _too_deep():

@@ -10,7 +10,7 @@ class RequestContext(context.RequestContext):
     """oslo.context's, so that log lines carry the request id; and it can ask policy."""
 
     def __init__(self, enforcer, **facts):
-        super().__init__(**facts)
+        super().__init__(resource_uuid='-', **facts)  # of log lines: the task, if there is one
         self._enforcer = enforcer
         self._answers = {}  # a list asks the same about many things
         self._credentials = dict(self.to_policy_values())

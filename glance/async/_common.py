@@ -10,12 +10,14 @@ class ConductedExecutor(interfaces.TaskExecutor):
     A subclass says how many at a time (slots) and how one is run (run_flow).
     """
 
-    def __init__(self, conf, queue, flows, owner):
+    def __init__(self, conf, queue, flows, owner, logbook=None):
         self._conductor = Conductor(
             queue,
             flows,
             owner,
             run=self.run_flow,
+            recall=self.recall,
+            forget=self.forget,
             slots=self.slots(conf),
             lease_time=conf.task.lease_time,
             poll_interval=conf.task.poll_interval,
@@ -30,6 +32,13 @@ class ConductedExecutor(interfaces.TaskExecutor):
     def run_flow(self, flow, claim):
         """Run a flow for a claim; returns its Passage, raises Drops."""
         raise NotImplementedError
+
+    def recall(self, flow, claim):
+        """Whether run_flow() can go on where an earlier claim ended."""
+        return False
+
+    def forget(self, lease):
+        """Forget what recall() could find, where it is not in the queue's own database."""
 
     @property
     def runs(self):

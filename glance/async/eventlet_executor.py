@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 class TaskExecutor(_common.ConductedExecutor):
     """Runs up to eventlet_executor_pool_size tasks, a green thread each."""
 
-    def __init__(self, conf, queue, flows, owner):
+    def __init__(self, conf, queue, flows, owner, logbook=None):
         if not threads.is_green():
             raise errors.ConfigError(
                 '[task] task_executor = eventlet needs green threads, but this process uses '
@@ -28,7 +28,9 @@ class TaskExecutor(_common.ConductedExecutor):
         return conf.task.eventlet_executor_pool_size
 
     def run_flow(self, flow, claim):
-        return walk(flow.each(), claim.work | {'lease': claim.lease})
+        return walk(
+            flow.each(), claim.work | {'lease': claim.lease, 'predecessor': claim.predecessor}
+        )
 
 
 def walk(steps, values):

@@ -14,18 +14,21 @@ from . import _common
 class TaskExecutor(_common.ConductedExecutor):
     """Runs up to max_tasks tasks, of whose steps up to max_workers at a time."""
 
-    def __init__(self, conf, queue, flows, owner):
+    def __init__(self, conf, queue, flows, owner, logbook=None):
         super().__init__(conf, queue, flows, owner)
         options = conf.taskflow_executor
         parallel = options.engine_mode == 'parallel'
         self._pool = threads.pool(options.max_workers) if parallel else None
-        self._runner = FlowRunner(self.runs, self._pool)
+        self._runner = FlowRunner(self.runs, self._pool, logbook)
 
     def slots(self, conf):
         options = conf.taskflow_executor
         if options.engine_mode == 'serial':
             return min(options.max_tasks, options.max_workers)
         return options.max_tasks
+
+    def recall(self, flow, claim):
+        return self._runner.recall(flow, claim)
 
     def run_flow(self, flow, claim):
         return self._runner.run(flow, claim)

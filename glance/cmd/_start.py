@@ -44,16 +44,21 @@ def configure(program, argv=None, *, cli_opts=()):
             argv,
             project='glance',
             prog=program,
-            default_config_files=(_files_in(folder) if folder else None),
+            default_config_files=_files_in(folder)
+            if folder
+            else cfg.find_config_files(project='glance', prog='glance-api'),
         )
     except cfg.ConfigFilesNotFoundError as error:
         raise errors.ConfigError(
             f'The configuration file {", ".join(error.config_files)} does not exist.'
         ) from None
-    except cfg.ConfigFileParseError as error:
+    except (cfg.Error, OSError) as error:
         raise errors.ConfigError(f'The configuration cannot be read: {error}') from None
     _check_values(conf)
-    log.setup(conf, 'glance')
+    try:
+        log.setup(conf, 'glance')
+    except (OSError, log.LogConfigError) as error:
+        raise errors.ConfigError(f'The log cannot be set up: {error}') from None
     for sentence in _unknown(conf):
         LOG.warning('%s', sentence)
     return conf

@@ -51,7 +51,8 @@ def _check_address(conf):
     if not loopback:
         raise errors.ConfigError(
             f'bind_host = {host} is not a loopback address, and auth_strategy = noauth lets '
-            'everybody in who reaches it. Set noauth_allow_remote = true if that is wanted.')
+            'everybody in who reaches it. Set noauth_allow_remote = true if that is wanted.'
+        )
 
 
 def _listen(conf):
@@ -59,14 +60,17 @@ def _listen(conf):
     family = socket.AF_INET6 if ':' in conf.bind_host else socket.AF_INET
     try:
         return socket.create_server(
-            (conf.bind_host, conf.bind_port), family=family, backlog=conf.backlog)
+            (conf.bind_host, conf.bind_port), family=family, backlog=conf.backlog
+        )
     except OSError as error:
         raise errors.ConfigError(
             f'{conf.bind_host}:{conf.bind_port} cannot be listened on: '
-            f'{os.strerror(error.errno) if error.errno else error}.') from None
+            f'{os.strerror(error.errno) if error.errno else error}.'
+        ) from None
 
 
 def _serve(conf, listener):
+    bootstrap.executor_class(conf.task.task_executor)  # an unknown one ends the start here
     folders = bootstrap.Folders(conf)
     _announce(conf, listener, folders)
     bootstrap.prepare_database(conf, folders)
@@ -75,7 +79,6 @@ def _serve(conf, listener):
         api = ApiService(conf, listener, bootstrap.Application(conf, folders))
         launcher = OneProcess(conf, restart_method='mutate')
     else:
-        bootstrap.executor_class(conf.task.task_executor)
         api = ApiService(conf, listener, None)
         launcher = ManyProcesses(conf, restart_method='mutate')
     launcher.launch_service(api, workers=conf.workers)
@@ -86,12 +89,21 @@ def _announce(conf, listener, folders):
     host, port = listener.getsockname()[:2]
     shown = f'[{host}]' if ':' in host else host
     LOG.info('glance-api listens on http://%s:%s', shown, port, extra={'action': 'listening'})
-    LOG.info('State in %s, images in %s, staging in %s, database %s', folders.state,
-             folders.images, folders.staging,
-             bootstrap.sa.make_url(bootstrap.database_url(conf, folders)))
-    LOG.info('Tasks are run by %s%s, in %s process(es)', conf.task.task_executor,
-             f' ({conf.taskflow_executor.engine_mode})'
-             if conf.task.task_executor == 'taskflow' else '', conf.workers)
+    LOG.info(
+        'State in %s, images in %s, staging in %s, database %s',
+        folders.state,
+        folders.images,
+        folders.staging,
+        bootstrap.shown_database(conf, folders),
+    )
+    LOG.info(
+        'Tasks are run by %s%s, in %s process(es)',
+        conf.task.task_executor,
+        f' ({conf.taskflow_executor.engine_mode})'
+        if conf.task.task_executor == 'taskflow'
+        else '',
+        conf.workers,
+    )
 
 
 class Protocol(wsgi.HttpProtocol):
@@ -123,14 +135,21 @@ class ApiService(service.ServiceBase):
 
     def start(self):
         if self._application is None:  # a forked worker: everything is made after the fork
-            self._application = bootstrap.Application(
-                self._conf, bootstrap.Folders(self._conf))
+            self._application = bootstrap.Application(self._conf, bootstrap.Folders(self._conf))
         self._application.start()
         timeout = self._conf.client_socket_timeout or None
         self._server = eventlet.spawn(
-            wsgi.server, self._listener, self._application.api,
-            log=logging.getLogger('eventlet.wsgi.server'), log_output=False, debug=False,
-            protocol=Protocol, keepalive=True, socket_timeout=timeout, capitalize_response_headers=False)
+            wsgi.server,
+            self._listener,
+            self._application.api,
+            log=logging.getLogger('eventlet.wsgi.server'),
+            log_output=False,
+            debug=False,
+            protocol=Protocol,
+            keepalive=True,
+            socket_timeout=timeout,
+            capitalize_response_headers=False,
+        )
 
     def stop(self, graceful=False):
         if self._server is None:  # the parent of forked workers

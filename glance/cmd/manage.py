@@ -4,10 +4,12 @@ from glance import threads
 
 threads.use(threads.NATIVE)
 
+import argparse
 import datetime
 import json
 import sys
 
+import sqlalchemy as sa
 from oslo_config import cfg
 
 from glance import bootstrap
@@ -31,7 +33,7 @@ def _parsers(subparsers):
     task = subparsers.add_parser('task', help='tasks').add_subparsers(required=True)
     listing = task.add_parser('list', help='list tasks, the newest first')
     listing.add_argument('--status', choices=[str(status) for status in Status])
-    listing.add_argument('--limit', type=int, default=25)
+    listing.add_argument('--limit', type=_positive, default=25)
     listing.set_defaults(action=task_list)
     show = task.add_parser('show', help='show one task as JSON')
     show.add_argument('task_id')
@@ -51,6 +53,9 @@ def main(argv=None):
         database = bootstrap.open_database(conf, folders)
         try:
             return conf.command.action(conf, database) or 0
+        except sa.exc.SQLAlchemyError as error:
+            reason = getattr(error, 'orig', error)
+            raise errors.ConfigError(f'The database cannot be used: {reason}') from None
         finally:
             database.close()
     except errors.GlanceError as error:
@@ -106,6 +111,12 @@ def task_purge(conf, database):
     while count := repository.purge(limit=PURGE_AT_ONCE):
         total += count
     print(f'{total} tasks deleted.')
+
+
+def _positive(text):
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError('must be a whole number above 0')
+    return int(text)
 
 
 def _time(time):

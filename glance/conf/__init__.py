@@ -16,9 +16,12 @@ def _sections():
 def register_opts(conf):
     """Register all of the service's own options on this conf."""
     for section in _sections():
+        name = None
         if section.GROUP is not None:
-            conf.register_group(section.GROUP)
-        conf.register_opts(section.OPTS, group=section.GROUP)
+            # A group of its own: values that are set on one conf would show in another.
+            name = section.GROUP.name
+            conf.register_group(cfg.OptGroup(name, title=section.GROUP.title))
+        conf.register_opts(section.OPTS, group=name)
 
 
 def list_opts():

@@ -34,6 +34,13 @@ OPTS = [
         help='Tasks that the eventlet executor runs at the same time in one process. '
         'More wait as pending.',
     ),
+    cfg.IntOpt(
+        'byte_threads',
+        default=16,
+        min=1,
+        help='Native threads of one process that hash and write what imports receive, all '
+        'of them together. An import uses up to three at a time; more only wait longer.',
+    ),
     cfg.FloatOpt(
         'lease_time',
         default=30,

@@ -28,4 +28,13 @@ OPTS = [
         help='Tasks that are under way at the same time in one process; in serial '
         'mode never more than max_workers. More wait as pending.',
     ),
+    cfg.StrOpt(
+        'persistence',
+        default='sql',
+        choices=[
+            ('sql', 'In the database of the service: any process goes on where another ended.'),
+            ('memory', 'Not at all: a task whose process ended begins again.'),
+        ],
+        help='Where the finished steps of running tasks are remembered.',
+    ),
 ]

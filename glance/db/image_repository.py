@@ -24,6 +24,7 @@ _FIELDS = [
 ]
 
 _ONE = sa.select(images).where(images.c.id == sa.bindparam('id'))
+_ONE_LOCKED = _ONE.with_for_update()
 _PROPERTIES = sa.select(image_properties).where(
     image_properties.c.image_id.in_(sa.bindparam('ids', expanding=True))
 )
@@ -95,7 +96,7 @@ class SqlImageRepository(interfaces.ImageRepository):
 
     def delete(self, image_id):
         def mark(connection):
-            row = connection.execute(_ONE.with_for_update(), {'id': image_id}).one_or_none()
+            row = connection.execute(_ONE_LOCKED, {'id': image_id}).one_or_none()
             if row is None or row.deleted:
                 raise errors.ImageNotFound(image_id)
             if row.protected:
@@ -154,16 +155,19 @@ class SqlImageRepository(interfaces.ImageRepository):
 
         fence.write(self._database, lease, insert)
 
+    def check(self, lease, image_id):
+        fence.read(self._database, lambda connection: _made_by(connection, lease, image_id, _ONE))
+
     def announce(self, lease, location):
         def insert(connection):
             _made_by(connection, lease, location.image_id)
-            known = {
-                row.value
+            pending = {
+                row.value: _location(row)
                 for row in connection.execute(
                     _LOCATIONS, {'id': location.image_id, 'status': 'pending'}
                 )
             }
-            if location.url not in known:
+            if not pending.pop(location.url, None):
                 connection.execute(
                     _INSERT_LOCATION,
                     {
@@ -174,8 +178,9 @@ class SqlImageRepository(interfaces.ImageRepository):
                         'created_at': utcnow(),
                     },
                 )
+            return list(pending.values())
 
-        fence.write(self._database, lease, insert)
+        return fence.write(self._database, lease, insert)
 
     def announced(self, lease, image_id):
         def pending(connection):
@@ -211,15 +216,24 @@ class SqlImageRepository(interfaces.ImageRepository):
         fence.write(self._database, lease, delete)
 
 
-def activate(connection, image_id, lease, facts):
-    """Make an importing image active and its announced location real. Raises ImageGone."""
+def activate(connection, image_id, lease, location, facts):
+    """Make an importing image active and an announced location real. Raises ImageGone."""
     _made_by(connection, lease, image_id)
     connection.execute(
         _ACTIVATE, {'i': image_id, 'at': utcnow(), **{f'{key}_': facts[key] for key in _FACTS}}
     )
-    connection.execute(_MOVE_LOCATIONS, {'i': image_id, 'was': 'pending', 'becomes': 'active'})
+    connection.execute(_MAKE_REAL, {'i': image_id, 'u': location})
 
 
+_MAKE_REAL = (
+    sa.update(image_locations)
+    .where(
+        image_locations.c.image_id == sa.bindparam('i'),
+        image_locations.c.value == sa.bindparam('u'),
+        image_locations.c.status == 'pending',
+    )
+    .values(status='active')
+)
 _FACTS = ('size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value')
 _ACTIVATE = (
     sa.update(images)
@@ -232,9 +246,9 @@ _ACTIVATE = (
 )
 
 
-def _made_by(connection, lease, image_id):
+def _made_by(connection, lease, image_id, statement=_ONE_LOCKED):
     """Raises ImageGone unless this is the live, importing image of the lease's task."""
-    row = connection.execute(_ONE.with_for_update(), {'id': image_id}).one_or_none()
+    row = connection.execute(statement, {'id': image_id}).one_or_none()
     if (
         row is None
         or row.deleted

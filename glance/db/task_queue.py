@@ -75,11 +75,22 @@ _STATE = sa.select(_c.outcome, _c.message, _c.cancel_requested).where(
     _c.task_id == sa.bindparam('t')
 )
 
+_NUMBER = sa.select(_c.lease).where(_c.task_id == sa.bindparam('t'))
+
 _SUCCEED = (
     sa.update(task_queue).where(_c.task_id == sa.bindparam('t')).values(outcome=Outcome.SUCCESS)
 )
 
 _REMOVE = sa.delete(task_queue).where(_c.task_id == sa.bindparam('t'))
+
+# The logbook of a task has its id; flow and atoms go with it (db/logbook.py).
+_logbooks = sa.table('logbooks', sa.column('uuid', sa.String))
+_FORGET = sa.delete(_logbooks).where(_logbooks.c.uuid == sa.bindparam('t'))
+_REBASE = (
+    sa.update(task_queue)
+    .where(_c.task_id == sa.bindparam('t'))
+    .values(flow_version=sa.bindparam('v'))
+)
 
 
 def _mine(lease):
@@ -92,6 +103,8 @@ class SqlTaskQueue(interfaces.TaskQueue):
     time_to_live  hours an ended task can still be read
     """
 
+    _activate = staticmethod(image_repository.activate)
+
     def __init__(self, database, *, time_to_live):
         self._database = database
         self._time_to_live = time_to_live
@@ -99,7 +112,7 @@ class SqlTaskQueue(interfaces.TaskQueue):
     def claim(self, owner, limit, *, seconds, versions, running=()):
         # One more row than wanted for each that may have to be left out below.
         candidates = (
-            sa.select(_c.task_id)
+            sa.select(_c.task_id, _c.owner)
             .where(
                 sa.or_(_c.expires_at.is_(None), _c.expires_at < now()),
                 sa.or_(
@@ -115,15 +128,18 @@ class SqlTaskQueue(interfaces.TaskQueue):
         )
 
         def take(connection):
-            free = [
-                task_id for task_id in connection.scalars(candidates) if task_id not in running
-            ][:limit]
+            held_by = {
+                row.task_id: row.owner
+                for row in connection.execute(candidates)
+                if row.task_id not in running
+            }
+            free = list(held_by)[:limit]
             if not free:
                 return []
             connection.execute(_TAKE, {'ids': free, 'by': owner, 'seconds': seconds})
             connection.execute(_BEGIN, {'ids': free, 'at': utcnow()})
             rows = {row.task_id: row for row in connection.execute(_TAKEN, {'ids': free})}
-            return [_claim(rows[task_id]) for task_id in free]
+            return [_claim(rows[task_id], held_by[task_id]) for task_id in free]
 
         return self._database.write(take)
 
@@ -189,6 +205,20 @@ class SqlTaskQueue(interfaces.TaskQueue):
             raise LostLease(str(lease))
         return row.outcome, row.message or ''
 
+    def check(self, lease):
+        number = fence.read(
+            self._database, lambda connection: connection.scalar(_NUMBER, {'t': lease.task_id})
+        )
+        if number != lease.number:
+            raise LostLease(str(lease))
+
+    def forget(self, lease, flow_version):
+        def begin_anew(connection):
+            connection.execute(_FORGET, {'t': lease.task_id})
+            connection.execute(_REBASE, {'t': lease.task_id, 'v': flow_version})
+
+        fence.write(self._database, lease, begin_anew)
+
     def end(self, lease):
         def ending(connection):
             state = connection.execute(_STATE, {'t': lease.task_id}).one()
@@ -200,18 +230,21 @@ class SqlTaskQueue(interfaces.TaskQueue):
                     message=state.message,
                     time_to_live=self._time_to_live,
                 )
+            connection.execute(_FORGET, {'t': lease.task_id})
             connection.execute(_REMOVE, {'t': lease.task_id})
 
         fence.write(self._database, lease, ending)
 
-    def finish(self, lease, image_id, facts):
+    def finish(self, lease, image_id, location, facts):
         def commit(connection):
             state = connection.execute(_STATE, {'t': lease.task_id}).one()
             if state.outcome == Outcome.SUCCESS:
                 return
+            if state.outcome == Outcome.FAILURE:
+                raise errors.ImportFailed(state.message)
             if state.cancel_requested:
                 raise errors.Cancelled
-            image_repository.activate(connection, image_id, lease, facts)
+            self._activate(connection, image_id, lease, location, facts)
             task_repository.end(
                 connection,
                 lease.task_id,
@@ -232,7 +265,7 @@ class SqlTaskQueue(interfaces.TaskQueue):
         return self._database.write(lambda connection: connection.execute(statement).rowcount) > 0
 
 
-def _claim(row):
+def _claim(row, predecessor):
     return Claim(
         lease=Lease(row.task_id, row.lease),
         type=row.type,
@@ -245,4 +278,5 @@ def _claim(row):
         cancel_requested=row.cancel_requested,
         request_id=row.request_id,
         resumed=row.lease > 1,
+        predecessor=predecessor,
     )

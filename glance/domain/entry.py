@@ -43,6 +43,7 @@ class Claim:
     cancel_requested: bool
     request_id: str | None = None  # of the POST, for the log
     resumed: bool = False  # an earlier claim may have left something behind
+    predecessor: str | None = None  # who held it and did not give it back
 
 
 @dataclasses.dataclass(frozen=True)

@@ -193,9 +193,10 @@ def _boolean(value: typing.Any, _limits: Limits) -> bool:
 
 def _natural(value: typing.Any, _limits: Limits) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f'must be a whole number, not {_kind(value)}')
+        shown = f'{value:.15g}' if isinstance(value, float) else _kind(value)
+        raise ValueError(f'must be a whole number, not {shown}')
     if not 0 <= value <= LARGEST_INTEGER:
-        raise ValueError(f'must be from 0 to {LARGEST_INTEGER}, not {value}')
+        raise ValueError(f'must be from 0 to {LARGEST_INTEGER}')
     return value
 
 

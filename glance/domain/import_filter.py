@@ -17,6 +17,7 @@ from glance.domain import errors
 FETCHABLE = {'http': 80, 'https': 443}  # scheme to default port
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = re.compile(r'(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*')
 # What a C library takes for an address in octal, hexadecimal or with parts left out.
@@ -77,7 +78,7 @@ class ImportFilter:
     """The operator's lists. Of each pair the first decides when it is not empty.
 
     A host in allowed_hosts may have any address, also a private one; every
-    other host only public ones.
+    other host only public ones, and those of allowed_networks.
     """
 
     allowed_schemes: collections.abc.Collection[str] = ('http', 'https')
@@ -86,6 +87,7 @@ class ImportFilter:
     disallowed_hosts: collections.abc.Collection[str] = ()
     allowed_ports: collections.abc.Collection[int] = (80, 443)
     disallowed_ports: collections.abc.Collection[int] = ()
+    allowed_networks: collections.abc.Collection[_Network] = ()
 
     def check(self, address: str, resolver: Resolver) -> Target:
         """Take an address apart, resolve its host once, and check all of it.
@@ -142,9 +144,17 @@ class ImportFilter:
                 forms = _forms(one)
                 if denied.intersection(str(form) for form in forms):
                     raise ValueError(f'its host {host} leads to an address that is not allowed')
-                if not is_public(one):
+                if not is_public(one) and not self._is_inside(one):
                     raise ValueError(f'its host {host} leads to an address that is not public')
         return tuple(str(one) for one in found)
+
+    def _is_inside(self, address: _Address) -> bool:
+        """Whether an address belongs to an allowed network as it is, not what it may wrap."""
+        return any(
+            address in network
+            for network in self.allowed_networks
+            if network.version == address.version
+        )
 
 
 def is_public(address: _Address) -> bool:

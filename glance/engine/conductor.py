@@ -14,7 +14,7 @@ from oslo_context import context as oslo_context
 from glance import threads
 from glance.domain import errors
 from glance.domain.entry import Outcome
-from glance.domain.lease import Drop, HandBack, LostLease, Stalled
+from glance.domain.lease import DatabaseGone, Drop, HandBack, LostLease, Stalled
 from glance.engine.runs import LiveRuns
 
 LOG = logging.getLogger(__name__)
@@ -35,12 +35,17 @@ class Passage(enum.Enum):
 class Conductor:
     """Runs what waits in the queue, in this process.
 
-    run    run(flow, claim) -> Passage: walks a flow, its way; raises Drops
-    slots  tasks at the same time
+    run     run(flow, claim) -> Passage: walks a flow, its way; raises Drops
+    recall  recall(flow, claim) -> bool: whether run() can go on where an earlier
+            claim ended
+    forget  forget(lease): what recall() could find is not to be found any more
+    slots   tasks at the same time
 
     Times in seconds: lease_time a claim holds, poll_interval between looks at
     the queue, stall_timeout without progress until a run is given up.
     """
+
+    leave_time = LEAVE_TIME
 
     def __init__(
         self,
@@ -49,6 +54,8 @@ class Conductor:
         owner,
         *,
         run,
+        recall,
+        forget,
         slots,
         lease_time,
         poll_interval,
@@ -61,6 +68,8 @@ class Conductor:
         self._versions = {flow.type: flow.version for flow in flows.values()}
         self._owner = owner
         self._run_flow = run
+        self._recall = recall
+        self._forget = forget
         self._slots = slots
         self._lease_time = lease_time
         self._poll_interval = poll_interval
@@ -94,10 +103,12 @@ class Conductor:
         """Claim no more; hand back what has not ended after grace seconds."""
         self._stopping = True
         self._wake.set()
+        if len(self.runs):
+            LOG.info('Waiting %s seconds at most for %s tasks to end', grace, len(self.runs))
         self._wait_until_idle(grace)
         for run in self.runs:
             run.stop = HandBack()
-        if not self._wait_until_idle(LEAVE_TIME):
+        if not self._wait_until_idle(self.leave_time):
             for run in self.runs:
                 LOG.warning(
                     'Task %s does not hear that it should stop; its lease runs out in %s seconds',
@@ -108,7 +119,7 @@ class Conductor:
         self._watching = False
         self._look.set()
         for thread in self._threads:
-            thread.join(LEAVE_TIME)
+            thread.join(self.leave_time)
         if self._pool is not None and not len(self.runs):
             self._pool.shutdown(wait=False)  # nothing is in it
 
@@ -212,64 +223,103 @@ class Conductor:
             request_id=claim.request_id, resource_uuid=lease.task_id, overwrite=True
         )
         try:
-            self._pass_through(claim)
-        except Drop as drop:
-            self._dropped(claim, drop)
-        except BaseException as error:
-            # An exit or a bug of ours: the entry must not stay with a process that
-            # does not run it, and it counts as an attempt so that it cannot go on for ever.
-            LOG.error(
-                'Running task %s failed',
-                lease.task_id,
-                exc_info=error,
-                extra={'action': 'run_broke'},
-            )
-            self._dropped(claim, Stalled())
+            drop = self._end_of(claim)
+            if drop is not None:
+                self._dropped(claim, drop)
         finally:
             self.runs.end(lease)
             self._left.set()
             self._wake.set()
 
+    def _end_of(self, claim):
+        """Run a claim; returns the Drop with which it stopped, or None."""
+        try:
+            self._pass_through(claim)
+        except Drop as drop:
+            return drop
+        except BaseException as error:
+            # An exit or a bug of ours: the entry must not stay with a process that
+            # does not run it, and it counts as an attempt so that it cannot go on for ever.
+            LOG.error(
+                'Running task %s failed',
+                claim.lease.task_id,
+                exc_info=error,
+                extra={'action': 'run_broke'},
+            )
+            return Stalled()
+
     def _pass_through(self, claim):
         lease = claim.lease
         flow = self._flows[claim.type]
         outcome, message = claim.outcome, claim.message
-        if outcome == Outcome.FAILURE:
-            flow.discard(lease, claim.work)  # what the last claim had not undone yet
-        elif outcome is None:
+        if outcome != Outcome.SUCCESS:
             outcome, message = self._attempt(flow, claim)
         flow.tidy(lease)
+        self._forget(lease)
         self._queue.end(lease)
         LOG.info(
-            'Task %s ended: %s. %s',
+            'Task %s ended: %s%s',
             lease.task_id,
             outcome,
-            message,
+            f'. {message}' if message else '',
             extra={'action': f'task_{outcome}'},
         )
 
     def _attempt(self, flow, claim):
-        """Run the flow; returns outcome and message."""
+        """Run the flow from where an earlier claim ended; returns outcome and message."""
         lease = claim.lease
-        if claim.resumed:
-            flow.discard(lease, claim.work)
-        if claim.attempts >= self._max_attempts:
+        spent = claim.attempts >= self._max_attempts
+        goes_on = claim.resumed and not spent and self._goes_on(flow, claim)
+        if claim.resumed and not goes_on:
+            self._discard(flow, claim)
+        if spent:
             error = errors.AttemptsUsedUp(claim.attempts, _step_after(flow, claim.furthest.step))
             return self._queue.fail(lease, str(error))
-        if claim.cancel_requested:
+        if not goes_on and claim.outcome is not None:
+            return claim.outcome, claim.message
+        if not goes_on and claim.cancel_requested:
             return self._queue.fail(lease, str(errors.Cancelled()))
         LOG.info(
-            'Task %s begun, claim %s', lease.task_id, lease.number, extra={'action': 'task_begun'}
+            'Task %s %s, claim %s',
+            lease.task_id,
+            'goes on' if goes_on else 'begun',
+            lease.number,
+            extra={'action': 'task_resumed' if goes_on else 'task_begun'},
         )
         passage = self._run_flow(flow, claim)
         outcome, message = self._queue.outcome(lease)
         if outcome == Outcome.SUCCESS:
             return outcome, message
-        if passage is not Passage.UNDONE:
-            flow.discard(lease, claim.work)
+        if passage is not Passage.UNDONE or goes_on:
+            # What the atoms of an earlier claim had begun and not ended, no engine undoes.
+            self._discard(flow, claim)
         if outcome is None:
             return self._queue.fail(lease, 'The run of the task broke off; the log says more.')
         return outcome, message
+
+    def _goes_on(self, flow, claim):
+        """Whether the run can be taken up; what cannot be read is begun again."""
+        if claim.flow_version != flow.version:
+            LOG.info(
+                'Task %s was begun by another version of its flow (%s, now %s); it begins again',
+                claim.lease.task_id,
+                claim.flow_version,
+                flow.version,
+            )
+            return False
+        try:
+            return self._recall(flow, claim)
+        except Exception:
+            LOG.exception(
+                'What is known of task %s cannot be used; it begins again', claim.lease.task_id
+            )
+            return False
+
+    def _discard(self, flow, claim):
+        """Remove all that the task owns, its memory first: a death must not leave it alone."""
+        self._forget(claim.lease)
+        self._queue.forget(claim.lease, flow.version)
+        flow.discard(claim.lease, claim.work)
 
     def _dropped(self, claim, drop):
         """Give the entry of a dropped run back, as soon as the database answers."""
@@ -284,6 +334,8 @@ class Conductor:
             return
         run = next((run for run in self.runs if run.claim.lease == lease), None)
         furthest = run.furthest if run else claim.furthest
+        if isinstance(drop, DatabaseGone):
+            time.sleep(OUTAGE_PAUSE)  # it would only be claimed again, and dropped again
         while True:
             try:
                 self._queue.release(lease, furthest, died=isinstance(drop, Stalled))

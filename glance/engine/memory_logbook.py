@@ -20,6 +20,9 @@ class MemoryLogbook(base.Backend):
     def close(self):
         pass
 
+    def recall(self, flow):
+        """Nothing: an earlier claim's steps are not known."""
+
 
 class _Connection(base.Connection):
     """Answers each change with what it was given."""
@@ -31,44 +34,18 @@ class _Connection(base.Connection):
     def backend(self):
         return self._backend
 
-    def close(self):
-        pass
-
-    def upgrade(self):
-        pass
-
-    def validate(self):
-        pass
-
-    def clear_all(self):
-        pass
-
     def update_flow_details(self, flow_detail):
         return flow_detail
 
     def update_atom_details(self, atom_detail):
         return atom_detail
 
-    def save_logbook(self, book):
-        return book
-
-    def destroy_logbook(self, book_uuid):
+    def close(self):
         pass
 
-    def get_logbook(self, book_uuid, lazy=False):
-        raise NotImplementedError('nothing is kept')
+    def _not_asked(self, *_args, **_options):
+        raise NotImplementedError('An engine does not ask for this.')
 
-    def get_logbooks(self, lazy=False):
-        return iter(())
-
-    def get_flow_details(self, fd_uuid, lazy=False):
-        raise NotImplementedError('nothing is kept')
-
-    def get_flows_for_book(self, book_uuid, lazy=False):
-        return iter(())
-
-    def get_atom_details(self, ad_uuid):
-        raise NotImplementedError('nothing is kept')
-
-    def get_atoms_for_flow(self, fd_uuid):
-        return iter(())
+    upgrade = validate = clear_all = save_logbook = destroy_logbook = _not_asked
+    get_logbook = get_logbooks = get_flows_for_book = get_flow_details = _not_asked
+    get_atom_details = get_atoms_for_flow = _not_asked

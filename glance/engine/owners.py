@@ -63,28 +63,35 @@ class Owner:
             return False
         if boot and _boot() and boot != _boot():
             return True
-        try:
-            descriptor = os.open(self._folder / _file_of(name), os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False  # a missing file proves nothing
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            return False
-        finally:
-            os.close(descriptor)
-        return True
+        return _can_be_locked(self._folder / _file_of(name))
 
-    def forget(self, names):
-        """Remove the files of dead owners, once their leases are freed."""
-        for name in names:
-            (self._folder / _file_of(name)).unlink(missing_ok=True)
+    def sweep(self, holding):
+        """Remove the files of dead processes but those of owners that hold leases still."""
+        kept = {_file_of(name) for name in (*holding, self.name)}
+        for path in self._folder.glob('*.owner'):
+            if path.name not in kept and _can_be_locked(path):
+                path.unlink(missing_ok=True)
 
     def release(self):
         (self._folder / _file_of(self.name)).unlink(missing_ok=True)
         os.close(self._descriptor)
+
+
+def _can_be_locked(path):
+    """Whether the process that made this file is gone; a missing file proves nothing."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _file_of(name):

@@ -37,23 +37,42 @@ _OPTIONS = {'gather_statistics': False}
 class FlowRunner:
     """Runs claims of tasks on engines.
 
-    runs  the LiveRuns of the conductor, to stop the siblings of a dropped step
-    pool  the one pool in which the steps of all engines run (parallel mode),
-          or None: each engine runs its steps in its own thread (serial mode)
+    runs     the LiveRuns of the conductor, to stop the siblings of a dropped step
+    pool     the one pool in which the steps of all engines run (parallel mode),
+             or None: each engine runs its steps in its own thread (serial mode)
+    logbook  logbook(lease, flow) -> Backend with recall(); None keeps nothing
     """
 
-    def __init__(self, runs, pool=None):
+    def __init__(self, runs, pool=None, logbook=None):
         self._runs = runs
         self._pool = pool
-        self._logbook = MemoryLogbook()
+        nothing = MemoryLogbook()
+        self._logbook = logbook or (lambda lease, flow: nothing)
         self._compilers = {}
+        self._recalled = {}  # lease to (logbook, FlowDetail), between recall() and run()
+
+    def recall(self, flow, claim):
+        """Whether run() can go on where an earlier claim ended."""
+        logbook = self._logbook(claim.lease, flow)
+        detail = logbook.recall(flow)
+        if detail is None:
+            return False
+        self._recalled[claim.lease] = logbook, detail
+        self._runs.resume(claim.lease, len(detail))
+        return True
 
     def run(self, flow, claim):
         """Run a flow for a claim; returns the Passage. Raises Drops."""
-        one = self._engine(flow)
+        logbook, detail = self._recalled.pop(claim.lease, None) or (
+            self._logbook(claim.lease, flow),
+            models.FlowDetail(flow.type, uuidutils.generate_uuid()),
+        )
+        one = self._engine(flow, logbook, detail)
         if LOG.isEnabledFor(logging.DEBUG):
             _log_transitions(one, claim.lease.task_id)
-        one.storage.inject(claim.work | {'lease': claim.lease}, transient=True)
+        one.storage.inject(
+            claim.work | {'lease': claim.lease, 'predecessor': claim.predecessor}, transient=True
+        )
         try:
             one.run()
         except Drop:
@@ -72,16 +91,15 @@ class FlowRunner:
             return Passage.BROKEN
         return Passage.DONE
 
-    def _engine(self, flow):
+    def _engine(self, flow, logbook, detail):
         shared = self._compilers.get(flow.type)
         if shared is None:
             shared = self._compilers[flow.type] = compiler.PatternCompiler(atoms.linear(flow))
             engine.ActionEngine._check_compilation(shared.compile())
-        detail = models.FlowDetail(flow.type, uuidutils.generate_uuid())
         return SharedEngine(
             shared,
             detail,
-            self._logbook,
+            logbook,
             InlineTaskExecutor() if self._pool is None else PooledTaskExecutor(self._pool),
         )
 

@@ -5,7 +5,7 @@ import time
 
 from glance import interfaces
 from glance.domain import errors
-from glance.domain.entry import Claim
+from glance.domain.entry import Claim, Outcome
 from glance.domain.lease import Drop, LostLease, Point, Stalled
 
 
@@ -18,6 +18,7 @@ class Run:
     noted_step: int = 0  # of the furthest point, as the queue knows it
     stop: Drop | None = None  # raised at the next look
     cancelled: bool = False
+    failing: bool = False  # the outcome is failure: only undo is left to do
     progress_at: float = dataclasses.field(default_factory=time.monotonic)
 
     @property
@@ -34,7 +35,10 @@ class LiveRuns(interfaces.Runs):
 
     def begin(self, claim):
         run = self._runs[claim.lease] = Run(
-            claim, noted_step=claim.furthest.step, cancelled=claim.cancel_requested
+            claim,
+            noted_step=claim.furthest.step,
+            cancelled=claim.cancel_requested,
+            failing=claim.outcome == Outcome.FAILURE,
         )
         return run
 
@@ -62,6 +66,10 @@ class LiveRuns(interfaces.Runs):
             run.point = Point(run.point.step, bytes_done)
         self.check(lease)
 
+    def resume(self, lease, finished):
+        """Say how many steps an earlier claim has ended."""
+        self._get(lease).point = Point(finished)
+
     def done(self, lease):
         run = self._get(lease)
         run.progress_at = time.monotonic()
@@ -71,6 +79,8 @@ class LiveRuns(interfaces.Runs):
         run = self._get(lease)
         if run.stop is not None:
             raise run.stop
+        if run.failing:
+            raise errors.ImportFailed(run.claim.message)
         if run.cancelled:
             raise errors.Cancelled
 

@@ -3,10 +3,15 @@
 Data travels by name, tools are taken from the toolbox of the process.
 """
 
+import contextlib
 import datetime
+import os.path
+import time
 
 from glance import toolbox
+from glance.domain import errors
 from glance.domain.image import Image, Location, Status
+from glance.domain.lease import LostLease
 from glance.image_data import copying, formats, sources
 from glance.interfaces import Step
 
@@ -42,7 +47,7 @@ class CreateRecord(Step):
 class Fetch(Step):
     """Receive the source into the staging folder of this claim.
 
-    Needs     lease, import_from
+    Needs     lease, import_from, image_id
     Gives     staged: path, size in bytes, checksum (MD5) and os_hash_value
               (SHA-512) in hexadecimal
     Undo      removes the staging folder of this claim
@@ -51,25 +56,28 @@ class Fetch(Step):
     name = 'fetch'
     gives = 'staged'
 
-    def do(self, lease, import_from):
+    def do(self, lease, import_from, image_id):
         tools = toolbox.current()
-        limits = tools.fetch_limits
+        wanted = _WantedStill(lease, image_id)
 
         def on_progress(received):
             tools.runs.progress(lease, received)
+            wanted.look()
 
         def on_wait():
             tools.runs.check(lease)  # a silent source is no progress
+            wanted.look()
 
-        with sources.open(
-            import_from,
-            tools.import_filter,
-            tools.resolver,
-            connect_timeout=limits.connect_timeout,
-            read_timeout=limits.read_timeout,
-            size_cap=limits.size_cap,
-            on_wait=on_wait,
-        ) as source:
+        with (
+            _let_go(lease, lambda: tools.staging.remove(lease)),
+            sources.open(
+                import_from,
+                tools.import_filter,
+                tools.resolver,
+                on_wait=on_wait,
+                **vars(tools.fetch_limits),
+            ) as source,
+        ):
             path = tools.staging.path(lease)
             copied = copying.receive(
                 source, path, on_progress=on_progress, pool=tools.byte_threads
@@ -80,6 +88,9 @@ class Fetch(Step):
             'checksum': copied.checksum,
             'os_hash_value': copied.os_hash_value,
         }
+
+    def holds(self, given):
+        return os.path.exists(given['path'])
 
     def undo(self, lease):
         toolbox.current().staging.remove(lease)
@@ -114,6 +125,8 @@ class Store(Step):
     Needs     lease, image_id, staged, store
     Gives     location, a URI; announced before the first byte
     Undo      deletes what was announced, whether or not it came to be
+
+    What an earlier claim announced and did not end is deleted first.
     """
 
     name = 'store'
@@ -121,33 +134,76 @@ class Store(Step):
 
     def do(self, lease, image_id, staged, store):
         tools = toolbox.current()
-        url = tools.stores[store].location_of(image_id, lease.number)
-        tools.images.announce(lease, Location(image_id, store, url, 'pending'))
-        tools.stores[store].add(
-            url, staged['path'], on_progress=lambda stored: tools.runs.progress(lease, stored)
-        )
+        place = tools.stores[store]
+        url = place.location_of(image_id, lease.number)
+        _delete(lease, tools.images.announce(lease, Location(image_id, store, url, 'pending')))
+        with _let_go(lease, lambda: place.delete(url)):
+            place.add(
+                url, staged['path'], on_progress=lambda stored: tools.runs.progress(lease, stored)
+            )
         return url
 
     def undo(self, lease, image_id):
-        tools = toolbox.current()
-        for location in tools.images.announced(lease, image_id):
-            tools.stores[location.store].delete(location.url)
-            tools.images.withdraw(lease, location)
+        _delete(lease, toolbox.current().images.announced(lease, image_id))
+
+
+def _delete(lease, announced):
+    """Delete the bytes of announced locations, and then say that they are gone."""
+    tools = toolbox.current()
+    for location in announced:
+        tools.stores[location.store].delete(location.url)
+        tools.images.withdraw(lease, location)
+
+
+@contextlib.contextmanager
+def _let_go(lease, take_back):
+    """Take back what a run makes that has no room for it, or no lease any more.
+
+    No room: the database may need it, to note the failure. No lease: a run that
+    was stopped for long makes its file after a later claim has tidied up. The
+    name of the file is this claim's alone, and only what a remembered step gave
+    is used by later ones.
+    """
+    try:
+        yield
+        toolbox.current().queue.check(lease)
+    except (errors.StorageFull, LostLease):
+        take_back()
+        raise
+
+
+class _WantedStill:
+    """Looks every few seconds whether the image was deleted, while bytes come."""
+
+    SECONDS = 3.0
+
+    def __init__(self, lease, image_id):
+        self._lease = lease
+        self._image_id = image_id
+        self._looked = time.monotonic()
+
+    def look(self):
+        """Raises ImageGone."""
+        if time.monotonic() - self._looked >= self.SECONDS:
+            self._looked = time.monotonic()
+            toolbox.current().images.check(self._lease, self._image_id)
 
 
 class Finish(Step):
     """The one commit: image active, location real, task success.
 
-    Needs     lease, image_id, staged, virtual_size
+    Needs     lease, image_id, staged, virtual_size, location
     Undo      nothing: what is committed stands, what is not needs none
     """
 
     name = 'finish'
+    commits = True
 
-    def do(self, lease, image_id, staged, virtual_size):
+    def do(self, lease, image_id, staged, virtual_size, location):
         toolbox.current().queue.finish(
             lease,
             image_id,
+            location,
             {
                 'size': staged['size'],
                 'virtual_size': virtual_size,

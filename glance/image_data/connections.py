@@ -4,54 +4,74 @@ A connection serves one request. Sockets, select and ssl are those of the
 process: green ones in a green process.
 """
 
-import base64
-import functools
+import dataclasses
 import http.client
 import io
 import socket
 import ssl
+import time
 import urllib.parse
 
-import urllib3.connection
 import urllib3.exceptions
 
 from glance.domain import errors
 from glance.domain.import_filter import mask
+from glance.image_data.patience import Patience
+from glance.image_data.pinned import Pinned, PinnedTLS, trust
+from glance.image_data.proxies import Proxy, ProxyFailed, authority, basic
 
 TICK = 2.0  # seconds of silence after which on_wait is called
+MOST_ADDRESSES = 8  # that are tried of one host
 
 _SAFE = "/%:=&?~#+!$,;'@()*[]"  # left as they are in a path; all else is percent-encoded
 _TCP_CLOSE = 7  # state of a connection that was reset, see Linux' include/net/tcp_states.h
 
 
+@dataclasses.dataclass(frozen=True)
+class Means:
+    """How a fetch connects and how long it waits; see sources.open(). Times in seconds.
+
+    until  time.monotonic() at which it must be over
+    """
+
+    connect_timeout: float
+    read_timeout: float
+    total_timeout: float
+    until: float
+    minimum_rate: int
+    proxy: Proxy | None
+    ca_file: str | None
+    on_wait: object
+
+    def patience(self, name):
+        return Patience(name, self.read_timeout, self.until, self.total_timeout, self.minimum_rate)
+
+
 class Asking:
     """One request to one target, and the words for what can go wrong with it."""
 
-    def __init__(self, address, target, read_timeout, on_wait):
+    def __init__(self, address, target, means):
         self.name = mask(address)
+        self.patience = means.patience(self.name)
         self._target = target
-        self._read_timeout = read_timeout
-        self._on_wait = on_wait or (lambda: None)
+        self._means = means
         self._connection = None
         self._socket = None
         self._answer = None
 
-    def answer(self, login, connect_timeout, ca_file):
+    def answer(self, login):
         """Connect and ask; returns http.client's answer, its body still to come.
 
         login  user and password to send, or None
         """
-        self._connect(connect_timeout, ca_file)
+        self._connect()
         headers = {'Accept-Encoding': 'identity', 'Connection': 'close', 'User-Agent': 'glance'}
         if login is not None:
-            joined = ':'.join(login).encode()
-            headers['Authorization'] = 'Basic ' + base64.b64encode(joined).decode()
+            headers['Authorization'] = basic(login)
         with self.translated('before it answered'):
-            self._connection.request(
-                'GET', ascii_only(self._target.path.encode()), headers=headers
-            )
+            self._connection.request('GET', self._wanted(headers), headers=headers)
             self._socket = self._connection.sock
-            self._connection.sock = _Ear(self._socket, self._read_timeout, self._on_wait)
+            self._connection.sock = _Ear(self._socket, self.patience, self._means.on_wait)
             # Not urllib3's own: that one logs the whole address when a header is malformed.
             self._answer = answer = http.client.HTTPConnection.getresponse(self._connection)
         return answer
@@ -72,22 +92,36 @@ class Asking:
         """
         return _Translated(self.name, when)
 
-    def _connect(self, timeout, ca_file):
+    def _wanted(self, headers):
+        """What to ask for: the path; of a proxy the whole address, with headers for it."""
         target = self._target
+        path = ascii_only(target.path.encode())
+        if self._means.proxy is None or target.scheme == 'https':
+            return path
+        headers.update(self._means.proxy.headers)
+        return f'http://{authority(target.host, target.port)}{path}'
+
+    def _connect(self):
+        """To the first address that accepts; each gets its part of the time that is left."""
+        target, means = self._target, self._means
         what = 'secure connection' if target.scheme == 'https' else 'connection'
         when = f'before it agreed to a {what}'
-        for place in target.addresses:
+        until = time.monotonic() + min(means.connect_timeout, self.patience.remaining)
+        places = target.addresses if means.proxy is None else means.proxy.addresses
+        places = places[:MOST_ADDRESSES]
+        for number, place in enumerate(places):
+            share = max(until - time.monotonic(), 0.01) / (len(places) - number)
             if target.scheme == 'https':
-                made = _PinnedTLS(target.host, target.port, timeout=timeout)
-                made.trust = _trust(ca_file)
+                made = PinnedTLS(target.host, target.port, timeout=share)
+                made.trust = trust(means.ca_file)
             else:
-                made = _Pinned(target.host, target.port, timeout=timeout)
-            made.place = place
+                made = Pinned(target.host, target.port, timeout=share)
+            made.place, made.proxy = place, means.proxy
             self._connection = made
             try:
                 with self.translated(when):
                     made.connect()
-                    made.timeout = self._read_timeout
+                    made.sock.settimeout(means.read_timeout)
                     return
             except errors.SourceUnreachable as error:
                 made.close()
@@ -95,49 +129,11 @@ class Asking:
         raise last
 
 
-class _Pinning:
-    """A connection to the address that was checked, whatever the name says now."""
-
-    place = None
-
-    def _new_conn(self):
-        family = socket.AF_INET6 if ':' in self.place else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            made.settimeout(self.timeout)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            made.connect((self.place, self.port))
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-
-class _Pinned(_Pinning, urllib3.connection.HTTPConnection):
-    pass
-
-
-class _PinnedTLS(_Pinning, urllib3.connection.HTTPSConnection):
-    trust = None
-
-    def connect(self):
-        """As urllib3 does it, but a green socket is closed when the handshake fails."""
-        self.sock = self._new_conn()
-        self.sock = self.trust.wrap_socket(
-            self.sock,
-            server_hostname=self.host,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )  # who cuts a body short cannot make it look whole
-        self.sock.do_handshake()
-
-
 class _Ear:
     """Stands for a connected socket while its answer is read."""
 
-    def __init__(self, heard, read_timeout, on_wait):
-        self._heard = heard
-        self._raw = _Hearing(heard, read_timeout, on_wait)
+    def __init__(self, heard, patience, on_wait):
+        self._raw = _Hearing(heard, patience, on_wait)
 
     def makefile(self, *_args, **_options):
         return io.BufferedReader(self._raw, 65536)
@@ -152,15 +148,14 @@ class _Ear:
 class _Hearing(io.RawIOBase):
     """Reads a socket; says while nothing comes that it still waits.
 
-    The one place through which all bytes of an answer come, its head included,
-    so also the place for limits on the whole: time, rate.
+    The one place through which all bytes of an answer come, its head included.
     """
 
-    def __init__(self, heard, read_timeout, on_wait):
+    def __init__(self, heard, patience, on_wait):
         self._heard = heard
-        self._read_timeout = read_timeout
+        self._patience = patience
         self._on_wait = on_wait
-        self._tick = min(TICK, read_timeout)
+        self._tick = max(0.01, min(TICK, patience.read_timeout, patience.remaining))
         heard.settimeout(self._tick)
 
     def readable(self):
@@ -168,17 +163,20 @@ class _Hearing(io.RawIOBase):
 
     def readinto(self, buffer):
         silent = 0
+        began = time.monotonic()
         while True:
             try:
                 count = self._heard.recv_into(buffer)
             except TimeoutError:
                 silent += self._tick
-                if silent >= self._read_timeout:
+                if silent >= self._patience.read_timeout:
                     raise
+                self._patience.check()
                 self._on_wait()
                 continue
             if count == 0 and self._was_reset():
                 raise ConnectionResetError
+            self._patience.heard(count, time.monotonic() - began)
             return count
 
     def _was_reset(self):
@@ -204,6 +202,8 @@ class _Translated:
             raise errors.SourceUnreachable(self._sentence(error)) from None
 
     def _sentence(self, error):
+        if isinstance(error, ProxyFailed):
+            return f'{self._name} cannot be reached: {error}.'
         for cause in _causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 why = (cause.verify_message or 'it is not valid').rstrip('.')
@@ -234,12 +234,3 @@ def _causes(error):
 def ascii_only(raw):
     """A path or Location as it may be sent: what is not ASCII is percent-encoded."""
     return urllib.parse.quote(raw, safe=_SAFE)
-
-
-@functools.cache
-def _trust(ca_file):
-    """The certificates to trust. Loading them costs tens of milliseconds: once per process."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context

@@ -20,6 +20,7 @@ CHUNK = 2**20  # bytes handed to the stages at once
 DEPTH = 4  # chunks that a stage may be behind
 TICK = 2.0  # seconds between two calls of on_progress, at most
 
+_PLACE = 'the staging area'
 _SYNC = object()  # in place of a chunk
 
 
@@ -37,23 +38,25 @@ def receive(source, path, *, on_progress, pool):
     """Receive all of a source into a file, durably.
 
     source       read(n) returns what has come, at most n bytes, b'' at the end;
-                 it knows what was announced and what is too much
+                 it knows what was announced (size, or None) and what is too much
     path         a file that belongs to this run alone; what is there is replaced
     on_progress  called with the bytes received so far, about every MiB and,
                  unless the source is silent, every few seconds; what it raises
                  ends the copy
     pool         NativePool for hashing, writing and syncing
 
-    Raises what the source raises, and StorageFull; the file is left as it is
-    then. When this returns or raises, nothing works on the file any more,
-    except a call into a disk that does not answer.
+    Raises what the source raises, and StorageFull: before the first byte if
+    there is no room for what was announced. The file is left as it is then.
+    When this returns or raises, nothing works on the file any more, except a
+    call into a disk that does not answer.
     """
     try:
         with _File(path, pool) as file:
+            file.expect(source.size)
             return _receive(source, file, on_progress, pool)
     except OSError as error:
         if files.is_full(error):
-            raise errors.StorageFull('the staging area') from error
+            raise errors.StorageFull(_PLACE) from error
         raise
 
 
@@ -120,8 +123,15 @@ class _File:
     def __exit__(self, *_):
         self.stage.at_rest(lambda: self._os.close(self._handle))
 
+    def expect(self, size):
+        """Raise StorageFull if so many bytes have no room; None is any number."""
+        if (size or 0) > files.room(self._handle):
+            raise errors.StorageFull(f'{_PLACE} for the {size} bytes that the source announced')
+
     def _write(self, chunk):
         if chunk is _SYNC:
             self._os.fdatasync(self._handle)
+        elif len(chunk) > files.room(self._handle):  # others may be filling the disk, too
+            raise errors.StorageFull(_PLACE)
         else:
             files.write_all(self._handle, chunk)

@@ -5,6 +5,7 @@ native threads.
 """
 
 import errno
+import math
 import stat
 
 from glance import threads
@@ -12,12 +13,25 @@ from glance.domain import errors
 
 LARGE = 16 * 2**20  # bytes from which removing a file may take milliseconds
 
+# Bytes that are left free for others: the database may be on the same disk.
+RESERVE = 64 * 2**20
+RESERVE_PART = 0.01  # of a small file system
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_full(error):
     """Whether an OSError says that there is no room, on the disk or in a quota."""
     return error.errno in _NO_ROOM
+
+
+def room(handle):
+    """Bytes that may still be written beside an open file; not below zero."""
+    disk = threads.original('os').fstatvfs(handle)
+    if not disk.f_blocks:
+        return math.inf  # it does not say: some network file systems, a tmpfs without a limit
+    reserve = min(RESERVE, int(disk.f_blocks * disk.f_frsize * RESERVE_PART))
+    return max(0, disk.f_bavail * disk.f_frsize - reserve)
 
 
 def waited_for(reply, on_wait, tick=2.0):

@@ -13,6 +13,7 @@ import time
 from oslo_utils.imageutils import format_inspector
 
 from glance.domain import errors
+from glance.image_data import references
 
 HEAD = 2**20  # bytes that tell every format apart and hold all that is inspected, but VHDX
 FURTHEST = 16 * 2**20  # bytes within which a VHDX must say its size
@@ -27,8 +28,7 @@ NO_DISK = ('ari', 'aki')
 # Containers around a disk, which are not unpacked to look into it.
 WRAPPING = ('ovf', 'ova', 'docker', 'compressed')
 
-_VHD_FIXED, _VHD_DIFFERENCING = 2, 4
-_VDI_UNDO, _VDI_DIFFERENCING = 3, 4
+_VHD_FIXED = 2
 
 # As QEMU probes for a VMDK that is a text, which the inspector does in a different way.
 _VMDK_TEXT = re.compile(rb'(?:#[^\n]*\n| *\r?\n)*version=[123]\r?\n')
@@ -36,8 +36,8 @@ _VMDK_TEXT = re.compile(rb'(?:#[^\n]*\n| *\r?\n)*version=[123]\r?\n')
 _FACTS = {
     ('qcow2', 'backing_file'): 'it has a backing file',
     ('qcow2', 'data_file'): 'it keeps its data in another file',
-    ('qcow2', 'unknown_features'): 'it uses features that cannot be checked',
-    ('vmdk', 'descriptor'): 'its descriptor names something other than one plain disk',
+    ('qcow2', 'unknown_features'): references.UNCHECKED,
+    ('vmdk', 'descriptor'): references.ELSEWHERE,
     ('vmdk', 'footer'): 'its footer contradicts its header',
     ('gpt', 'mbr'): 'its partition table is broken',
     ('luks', 'version'): 'its version of LUKS cannot be checked',
@@ -76,11 +76,14 @@ def inspect(
     size = os.stat(path).st_size
     with open(path, 'rb') as file:
         found = _recognized(file, size, disk_format)
+        unsafe = _references(found, file)
     if disk_format in NO_DISK:
         found.pop('gpt', None)
     _check_match(found, disk_format, container_format, require_match)
     for name, inspector in found.items():
         _check_safety(name, inspector, gpt_safety_checks_nonfatal)
+        if unsafe.get(name):
+            raise errors.FormatMismatch(f'The {name} image is not safe: {unsafe[name]}.')
     if 'vmdk' in found:
         _check_vmdk_type(found['vmdk'], vmdk_allowed_types)
     if container_format in WRAPPING and disk_format not in found:
@@ -160,7 +163,7 @@ def _recognized(file, size, disk_format):
         raise errors.FormatMismatch('The content is the text of a VMDK, not a disk.')
     if disk_format == 'vhd' and not found.keys() - {'gpt'}:
         found |= _fixed_vhd(file, size)
-    _check_parents(found, head)
+    _check_unknown(head, disk_format)
     return found
 
 
@@ -218,14 +221,25 @@ def _fixed_vhd(file, size):
     return {'vhd': inspector} if fixed and inspector.format_match else {}
 
 
-def _check_parents(found, head):
-    """Formats whose differences to another disk the inspectors accept."""
-    if 'vhd' in found and head.startswith(b'conectix'):
-        refers = struct.unpack('>I', head[60:64].ljust(4, b'\0'))[0] == _VHD_DIFFERENCING
-    elif 'vdi' in found:
-        refers = struct.unpack('<I', head[76:80])[0] in (_VDI_UNDO, _VDI_DIFFERENCING)
-    else:
-        refers = False
-    if refers:
-        name = 'vhd' if 'vhd' in found else 'vdi'
-        raise errors.FormatMismatch(f'The {name} image is not safe: it has a parent image.')
+def _check_unknown(head, disk_format):
+    for magic, name in references.UNKNOWN.items():
+        if head.startswith(magic) and disk_format != name:
+            raise errors.FormatMismatch(
+                f'The content is {name}, but disk_format says {disk_format}.'
+            )
+
+
+def _references(found, file):
+    """For each format that was found, what is unsafe in it besides what its inspector tells."""
+    file.seek(0)
+    head = file.read(HEAD)
+    unsafe = {}
+    for name, inspector in found.items():
+        check = references.CHECKS.get(name)
+        if check is None or isinstance(inspector, _FixedVHD):
+            continue
+        try:
+            unsafe[name] = check(inspector, file, head)
+        except Exception:  # as with the inspectors
+            raise errors.FormatMismatch(f'The {name} image is malformed.') from None
+    return unsafe

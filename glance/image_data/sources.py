@@ -11,7 +11,9 @@ import urllib.parse
 
 from glance.domain import errors
 from glance.domain.import_filter import mask
-from glance.image_data.connections import Asking, ascii_only
+from glance.image_data import patience
+from glance.image_data.connections import Asking, Means, ascii_only
+from glance.image_data.proxies import Proxy
 
 MOST_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -25,15 +27,24 @@ def open(
     connect_timeout,
     read_timeout,
     size_cap,
+    total_timeout=0,
+    minimum_rate=0,
+    proxy=None,
     ca_file=None,
     on_wait=None,
 ):
     """Connect to a source, ask for the file, and read the head of the answer.
 
     allowed          the ImportFilter
-    connect_timeout  seconds for each address of the host to accept a connection
+    connect_timeout  seconds in which one of the addresses of the host must
+                     accept a connection, TLS included
     read_timeout     seconds of silence after which the source is given up
     size_cap         bytes above which it is refused
+    total_timeout    seconds from now until the last byte, redirects included;
+                     0 is no limit
+    minimum_rate     bytes per second to be sent while they are waited for
+    proxy            http://[user:password@]host:port, or None; that of the
+                     environment is never asked
     ca_file          certificates to trust besides the system's
     on_wait          called every few seconds while nothing comes; what it
                      raises ends the wait
@@ -43,14 +54,24 @@ def open(
     Raises SourceRefused, SourceUnreachable, SourceAnswered, SourceEmpty or
     SourceTooLarge, each in one sentence with the address masked.
     """
+    means = Means(
+        connect_timeout,
+        read_timeout,
+        total_timeout,
+        patience.end(total_timeout),
+        minimum_rate,
+        Proxy.of(proxy, resolver) if proxy else None,
+        ca_file,
+        on_wait or (lambda: None),
+    )
     login = None
     for number in range(MOST_REDIRECTS + 1):
         target = allowed.check(address, resolver)
         if number == 0:
             login = target.login  # of the first address only; redirects are not handed it
-        asking = Asking(address, target, read_timeout, on_wait)
+        asking = Asking(address, target, means)
         try:
-            answer = asking.answer(login, connect_timeout, ca_file)
+            answer = asking.answer(login)
             led_to = answer.headers.get('location') if answer.status in REDIRECTS else None
             if led_to is None:
                 return Source(asking, answer, size_cap)
@@ -120,6 +141,7 @@ class Source:
                     raise ConnectionResetError from None  # amid a chunk
                 piece = b''
         self._came += len(piece)
+        self._asking.patience.useful(len(piece))
         if self._came > self._cap:
             raise errors.SourceTooLarge(self._cap)
         if not piece or self._came == self.size:

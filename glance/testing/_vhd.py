@@ -52,12 +52,19 @@ def _with_checksum(data: bytes, at: int) -> bytes:
     return data[:at] + struct.pack('>I', ~sum(data) & 0xFFFFFFFF) + data[at + 4 :]
 
 
-def vhdx(virtual_size: int = 2**20) -> bytes:
-    """An empty VHDX disk: 4 MiB, nearly all of it zeros."""
+def vhdx(virtual_size: int = 2**20, *, parent: bool = False) -> bytes:
+    """An empty VHDX disk: 4 MiB, nearly all of it zeros.
+
+    parent  it says that it is one of differences to another
+    """
     mib = 2**20
     block = 32 * mib
     metadata_items = (
-        ('CAA16737-FA36-4D43-B3B6-33F0AA44E76B', struct.pack('<II', block, 0), 0x4),
+        (
+            'CAA16737-FA36-4D43-B3B6-33F0AA44E76B',
+            struct.pack('<II', block, 2 if parent else 0),
+            0x4,
+        ),
         ('2FA54224-CD1B-4876-B211-5DBED83BF4B8', struct.pack('<Q', virtual_size), 0x6),
         ('BECA12AB-B2E6-4523-93EF-C309E000C746', uuid.UUID(int=1).bytes_le, 0x6),
         ('8141BF1D-A96F-4709-BA47-F233A8FAAB5F', struct.pack('<I', SECTOR), 0x6),

@@ -27,10 +27,14 @@ class ExecutorContract:
     def make_executor(self, queue: FakeQueue, flows: dict[str, object]) -> TaskExecutor:
         raise NotImplementedError
 
+    def make_queue(self) -> FakeQueue:
+        """Another queue, with all that FakeQueue has, to be run against."""
+        return FakeQueue()
+
     @pytest.fixture(autouse=True)
     def _set_up(self):  # type: ignore[no-untyped-def]
         self.gate = Gate()
-        self.queue = FakeQueue()
+        self.queue = self.make_queue()
         self.executor = self._make()
         yield
         self.gate.release()
@@ -178,7 +182,7 @@ class ExecutorContract:
     def test_an_ended_task_is_only_tidied_up(self) -> None:
         self.queue.add('t1')
         [claim] = self.queue.claim('dead', 1, seconds=30, versions={'test': 1})
-        self.queue.finish(claim.lease, 'an-image', {})
+        self.queue.finish(claim.lease, 'an-image', 'a-location', {})
         self.queue.expire(['dead'])
         self.executor.start()
         assert self.queue.end_of('t1') == Status.SUCCESS
@@ -319,7 +323,7 @@ class TaskQueueContract:
         for write in (
             lambda: self.queue.fail(lost.lease, 'late'),
             lambda: self.queue.end(lost.lease),
-            lambda: self.queue.finish(lost.lease, 'an-image', {}),
+            lambda: self.queue.finish(lost.lease, 'an-image', 'a-location', {}),
         ):
             with pytest.raises(LostLease):
                 write()

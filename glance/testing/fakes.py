@@ -103,6 +103,7 @@ class FakeQueue(TaskQueue):
     def _take(self, row: _Row, owner: str, until: float) -> Claim:
         if row.owner is not None:
             row.attempts = 0 if row.furthest > row.begun else row.attempts + 1
+        predecessor = row.owner
         row.begun, row.owner, row.expires_at = row.furthest, owner, until
         row.number += 1
         task_id = row.entry.task_id
@@ -121,6 +122,7 @@ class FakeQueue(TaskQueue):
             row.cancel_requested,
             None,
             row.number > 1,
+            predecessor,
         )
 
     def renew(
@@ -176,6 +178,14 @@ class FakeQueue(TaskQueue):
                 raise LostLease(str(lease))
             return row.outcome, row.message
 
+    def check(self, lease: Lease) -> None:
+        with self._changed:
+            self._fenced(lease)
+
+    def forget(self, lease: Lease, flow_version: int) -> None:
+        with self._changed:
+            self._fenced(lease)
+
     def end(self, lease: Lease) -> None:
         with self._changed:
             row = self._fenced(lease)
@@ -185,7 +195,11 @@ class FakeQueue(TaskQueue):
             self._changed.notify_all()
 
     def finish(
-        self, lease: Lease, image_id: str, facts: collections.abc.Mapping[str, typing.Any]
+        self,
+        lease: Lease,
+        image_id: str,
+        location: str,
+        facts: collections.abc.Mapping[str, typing.Any],
     ) -> None:
         with self._changed:
             row = self._fenced(lease)
@@ -278,7 +292,7 @@ class GatedStep(Step):
         if self._runs is not None:
             self._runs().progress(lease)
         if self._queue is not None:
-            self._queue.finish(lease, 'an-image', {})
+            self._queue.finish(lease, 'an-image', 'a-location', {})
 
     def undo(self, lease: Lease) -> None:
         self._gate.undone.append((lease.task_id, self.name))

@@ -25,11 +25,13 @@ def qcow2(
     version: int = 3,
     backing_file: str = '',
     data_file: str = '',
+    hidden: bool = False,
     incompatible_features: int = 0,
 ) -> bytes:
     """A qcow2 disk of so many bytes that begins with data.
 
     backing_file, data_file  make it refer to another file
+    hidden                   without the feature bit that announces a data file
     """
     bits = 12
     cluster = 1 << bits
@@ -51,7 +53,7 @@ def qcow2(
 
     extensions = b''
     if data_file:
-        incompatible_features |= 1 << 2
+        incompatible_features |= 0 if hidden else 1 << 2
         name = data_file.encode()
         extensions += struct.pack('>II', 0x44415441, len(name)) + aligned(name, 8)
     extensions += bytes(8)
@@ -103,11 +105,15 @@ def vmdk(
     *,
     create_type: str = 'monolithicSparse',
     extent: str = '',
+    parent: str = '',
+    empty: bool = False,
     footer: bytes = b'',
 ) -> bytes:
     """An empty VMDK disk with the usual header, descriptor and tables.
 
     extent  another line in place of that of its one extent
+    parent  another image to whose content it adds
+    empty   a header without a size, which leaves it to the descriptor where data is
     footer  bytes to put at the end; the header then says that they count
     """
     sectors = -(-virtual_size // SECTOR)
@@ -124,7 +130,7 @@ def vmdk(
         b'KDMV',
         1,
         1,
-        sectors,
+        0 if empty else sectors,
         128,
         1,
         20,
@@ -142,9 +148,9 @@ def vmdk(
             '# Disk DescriptorFile',
             'version=1',
             'CID=fffffffe',
-            'parentCID=ffffffff',
+            f'parentCID={"00000001" if parent else "ffffffff"}',
             f'createType="{create_type}"',
-            '',
+            f'parentFileNameHint="{parent}"' if parent else '',
             '# Extent description',
             extent,
             '',

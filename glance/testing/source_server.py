@@ -57,9 +57,9 @@ class Answer:
 
 @dataclasses.dataclass
 class Raw:
-    """Bytes to send as they are, head and all."""
+    """What to send as it is, head and all; of pieces each when the iterator gives it."""
 
-    data: bytes
+    data: bytes | collections.abc.Iterable[bytes]
 
 
 class Silence:
@@ -80,6 +80,7 @@ class SourceServer:
 
     pages     path to bytes, a file, an Answer, Raw, Silence, or a function of the Request
     requests  all that were made, in order
+    accepted  connections so far, also those on which nothing was asked
     tls       an ssl.SSLContext to serve https with
     """
 
@@ -88,6 +89,7 @@ class SourceServer:
     ) -> None:
         self.pages: Pages = {}
         self.requests: list[Request] = []
+        self.accepted = 0
         self.host = host
         self.port = port
         self._tls = tls
@@ -108,7 +110,7 @@ class SourceServer:
         self._listener = socket.socket(family, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind((self.host, self.port))
-        self._listener.listen(128)
+        self._listener.listen(1024)
         self.port = self._listener.getsockname()[1]
         self._stopping = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -143,6 +145,7 @@ class SourceServer:
             if self._stopping:
                 client.close()
                 return
+            self.accepted += 1
             self._open.add(client)
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
@@ -181,7 +184,8 @@ class SourceServer:
             client.recv(1)  # until the client hangs up, or stop() does
             return
         if isinstance(page, Raw):
-            client.sendall(page.data)
+            for piece in _pieces(page.data):
+                client.sendall(piece)
             return
         answer = page if isinstance(page, Answer) else Answer(page)
         client.sendall(_head(answer))

@@ -11,6 +11,8 @@ from glance import toolbox
 from glance.testing import fakes
 from glance.testing.contracts import ExecutorContract
 
+from .sql_queue import SqlQueue
+
 
 def make(name, queue, flows, **overrides):
     """An executor by its entry point, over a queue and flows of a test."""
@@ -24,7 +26,8 @@ def make(name, queue, flows, **overrides):
     for option, value in overrides.items():
         conf.set_override(option, value, 'taskflow_executor')
     driver = stevedore.DriverManager('glance.task_executors', name).driver
-    executor = driver(conf, queue, flows, 'this-process')
+    executor = driver(conf, queue, flows, 'this-process', getattr(queue, 'logbook', None))
+    executor._conductor.leave_time = 0.5
     toolbox.fill(types.SimpleNamespace(queue=queue, runs=executor.runs))
     return executor
 
@@ -57,6 +60,40 @@ class TestTaskflowParallel(ExecutorContract):
         self.gate.release()
         assert self.queue.end_of('t1') == 'success'
         assert self.gate.most_inside == 3
+
+
+class OnSqlite:
+    """The same over the real queue, its runs remembered in the real logbook."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self._url = f'sqlite:///{tmp_path}/queue.sqlite'
+
+    def make_queue(self):
+        return SqlQueue(self._url)
+
+    @pytest.fixture(autouse=True)
+    def _leaves_nothing(self, _folder, _set_up):
+        yield
+        self.executor.stop(5)
+        ended = [task for task in ('t1', 't2') if task not in self.queue.open()]
+        rows = self.queue.database.read(
+            lambda connection: connection.exec_driver_sql('SELECT uuid FROM logbooks').all()
+        )
+        assert not {uuid for (uuid,) in rows} & set(ended)
+        self.queue.database.close()
+
+
+class TestEventletOnSqlite(OnSqlite, TestEventlet):
+    pass
+
+
+class TestTaskflowSerialOnSqlite(OnSqlite, TestTaskflowSerial):
+    pass
+
+
+class TestTaskflowParallelOnSqlite(OnSqlite, TestTaskflowParallel):
+    pass
 
 
 def test_never_more_than_max_workers_steps_run():

@@ -18,6 +18,8 @@ from glance.testing.source_server import Silence, SourceServer
 
 PATIENCE = 30.0
 API = str(pathlib.Path(sys.executable).parent / 'glance-api')
+ROOT = pathlib.Path(__file__).parents[2]
+DYING = [sys.executable, '-m', 'tests.process.fail_points']  # a glance-api that kills itself
 
 
 def free_port():
@@ -38,16 +40,17 @@ def until(true, what):
 class Api:
     """One glance-api. Its whole output is in log."""
 
-    def __init__(self, config, log, **environment):
+    def __init__(self, config, log, fail_point=None, **environment):
         self.log_path = log
         self._file = open(log, 'ab')  # noqa: SIM115 - closed in end()
         self._begins_at = self._file.tell()
         self.process = subprocess.Popen(
-            [API, '--config-file', str(config)],
+            [*(DYING if fail_point else [API]), '--config-file', str(config)],
             stdout=self._file,
             stderr=self._file,
             stdin=subprocess.DEVNULL,
-            env=os.environ | environment,
+            cwd=ROOT,
+            env=os.environ | environment | {'FAIL_POINT': fail_point or ''},
             start_new_session=True,
         )
         self.port = None
@@ -92,7 +95,7 @@ class Api:
         finally:
             connection.close()
 
-    def import_(self, source):
+    def import_(self, source, format_='raw'):
         status, task = self.call(
             'POST',
             '/v2/tasks',
@@ -100,7 +103,7 @@ class Api:
                 'type': 'import',
                 'input': {
                     'import_from': source,
-                    'import_from_format': 'raw',
+                    'import_from_format': format_,
                     'image_properties': {},
                 },
             },
@@ -180,8 +183,8 @@ def start(tmp_path, config):
     """start(**sections): a glance-api that was started; start.ready() waits until it answers."""
     begun = []
 
-    def begin(environment=None, **sections):
-        api = Api(config(**sections), tmp_path / 'log', **(environment or {}))
+    def begin(fail_point=None, **sections):
+        api = Api(config(**sections), tmp_path / 'log', fail_point)
         begun.append(api)
         return api
 

@@ -23,7 +23,7 @@ LIBRARIES = {
     'glance_store': ('glance_store',),
     'SQLAlchemy': ('sqlalchemy', 'oslo_db', 'sqlite3', 'psycopg2', 'pymysql'),
     'alembic': ('alembic',),
-    "TaskFlow's persistence base": ('taskflow.persistence',),
+    "TaskFlow's persistence base": ('taskflow.persistence', 'taskflow.states'),
     'TaskFlow atoms and patterns': ('taskflow',),
     'TaskFlow engines': ('taskflow',),
     'oslo.config': ('oslo_config',),

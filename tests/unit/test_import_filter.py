@@ -185,6 +185,36 @@ def test_a_listed_host_may_have_any_address():
     assert passes('http://127.0.0.1/', allowed_hosts=['127.0.0.1']).addresses == ('127.0.0.1',)
 
 
+def inside(*networks):
+    return {'allowed_networks': [ipaddress.ip_network(one) for one in networks]}
+
+
+def test_an_allowed_network_and_the_internet_work_together():
+    names = Names(mirror_lan=['10.1.0.5', '8.8.8.8'], example_org=['93.184.215.14'])
+    allowed = inside('10.1.0.0/16', 'fd12::/64')
+    assert passes('http://mirror.lan/', names, **allowed).addresses == ('10.1.0.5', '8.8.8.8')
+    assert passes('http://example.org/', names, **allowed).addresses == ('93.184.215.14',)
+    assert passes('http://10.1.2.3/', names, **allowed).host == '10.1.2.3'
+    assert passes('http://[fd12::7]/', names, **allowed).host == 'fd12::7'
+
+
+@pytest.mark.parametrize(
+    'address', ['10.2.0.1', '127.0.0.1', 'fd12:0:0:1::1', '64:ff9b::10.1.0.5', '2002:a01:5::']
+)
+def test_what_is_outside_an_allowed_network_stays_refused_also_beside_a_good_one(address):
+    names = Names(mirror_lan=['10.1.0.5', address])
+    sentence = refusal('http://mirror.lan/', names, **inside('10.1.0.0/16', 'fd12::/64'))
+    assert 'leads to an address that is not public' in sentence
+
+
+def test_an_allowed_network_allows_no_host_that_the_lists_refuse():
+    names = Names(mirror_lan=['10.1.0.5'])
+    allowed = inside('10.1.0.0/16')
+    refusal('http://mirror.lan/', names, allowed_hosts=['other.lan'], **allowed)
+    refusal('http://mirror.lan/', names, disallowed_hosts=['mirror.lan'], **allowed)
+    refusal('http://mirror.lan/', names, disallowed_hosts=['10.1.0.5'], **allowed)
+
+
 def test_addresses_are_compared_in_normal_form():
     assert passes('http://[0:0:0:0:0:0:0:1]/', allowed_hosts=['[::1]']).host == '::1'
     assert passes('http://[::1]/', allowed_hosts=['0::1']).host == '::1'

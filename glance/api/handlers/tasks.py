@@ -32,6 +32,7 @@ def create(req, services):
     req.context.require('add_task')
     wanted = body.read(req, schemas.CREATE)
     task = services.tasks.create(wanted['type'], wanted['input'], by=req.context.caller)
+    req.context.resource_uuid = task.id  # its log lines carry it from here on
     LOG.info('Task %s accepted', task.id, extra={'action': 'task_accepted'})
     return webob.Response(status=201, json=as_json(task), location=f'{req.base}{PATH}/{task.id}')
 

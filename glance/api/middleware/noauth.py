@@ -1,9 +1,13 @@
 """Identity without identities: for one machine, where whoever is on it may do everything."""
 
 import ipaddress
+import re
 import urllib.parse
 
 from glance.api import context, errors, request
+
+# All of a Host header: what follows the port would end up in links of ours.
+_HOST = re.compile(r'(\[(?P<bracketed>[0-9a-fA-F:.]+)\]|(?P<name>[\w.-]+))(:[0-9]{1,5})?', re.A)
 
 ROLES = ['admin', 'member', 'reader']
 
@@ -45,17 +49,13 @@ class NoAuth:
         return self._app(environ, start_response)
 
     def _is_ours(self, host):
-        name = _without_port(host).lower()
+        found = _HOST.fullmatch(host)
+        if not found:
+            return False
+        name = (found['bracketed'] or found['name']).lower()
         if name in self._hosts:
             return True
         try:
             return ipaddress.ip_address(name).is_loopback
         except ValueError:
             return False
-
-
-def _without_port(host):
-    """The host of a Host header; of an IPv6 address without its brackets."""
-    if host.startswith('['):
-        return host[1:].partition(']')[0]
-    return host.partition(':')[0]

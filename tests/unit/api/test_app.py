@@ -288,12 +288,9 @@ def test_without_identities_our_own_names_are_answered(call, make_app, host):
 )
 def test_without_identities_other_names_are_refused(call, host):
     answer = call('GET', '/v2/tasks', headers={'Host': host})
-    if host == '[::1':
-        assert answer.status_int == 200  # no browser sends it
-    else:
-        assert answer.status_int == 403
-        assert 'noauth_allow_remote' in answer.text
-        assert '<script>' not in answer.text or answer.content_type == 'text/plain'
+    assert answer.status_int == 403
+    assert 'noauth_allow_remote' in answer.text
+    assert '<script>' not in answer.text or answer.content_type == 'text/plain'
 
 
 def test_any_name_is_answered_when_that_is_wanted(call, make_app):

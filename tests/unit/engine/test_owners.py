@@ -52,8 +52,19 @@ def test_a_killed_process_is_dead(me, holder):
 def test_a_missing_file_proves_nothing(me, holder):
     holder.kill()
     holder.wait()
-    me.forget([holder.owner])
+    me.sweep([])
     assert me.dead([holder.owner]) == []
+
+
+def test_files_of_the_dead_go_unless_they_still_prove_something(me, holder, tmp_path):
+    me.sweep([])
+    assert len(list(tmp_path.glob('*.owner'))) == 2
+    holder.kill()
+    holder.wait()
+    me.sweep([holder.owner])
+    assert len(list(tmp_path.glob('*.owner'))) == 2
+    me.sweep([])
+    assert len(list(tmp_path.glob('*.owner'))) == 1
 
 
 def test_an_earlier_boot_of_this_host_is_dead(me):

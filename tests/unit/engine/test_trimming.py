@@ -94,7 +94,9 @@ def test_stock_memory_logbook_still_copies():
 
 def test_engines_of_one_flow_share_one_compilation(flow):
     runner = run.FlowRunner(LiveRuns(), threads.pool(2))
-    one, two = runner._engine(flow), runner._engine(flow)
+    one, two = (
+        runner._engine(flow, MemoryLogbook(), models.FlowDetail('f', str(n))) for n in range(2)
+    )
     one.compile()
     two.compile()
     assert one.compilation is two.compilation

@@ -25,8 +25,9 @@ def pool():
 class Sent:
     """A source of these pieces."""
 
-    def __init__(self, pieces):
+    def __init__(self, pieces, size=None):
         self.pieces = iter(pieces)
+        self.size = size
 
     def read(self, most):
         piece = next(self.pieces, b'')

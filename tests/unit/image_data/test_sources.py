@@ -4,6 +4,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 from cryptography import x509
@@ -362,6 +363,120 @@ def test_nothing_stays_open_after_a_failure(web):
     assert closed.wait(10)
 
 
+def test_a_name_with_many_dead_addresses_is_given_up_in_time():
+    """They share the time; without that, each of them would have all of it."""
+    with socket.socket() as full, contextlib.ExitStack() as fillers:
+        full.bind(('127.0.0.1', 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        for _ in range(2):
+            filler = fillers.enter_context(socket.socket())
+            filler.settimeout(0.05)
+            with contextlib.suppress(OSError):
+                filler.connect(('127.0.0.1', port))
+        began = time.monotonic()
+        with pytest.raises(errors.SourceUnreachable, match='silent for too long'):
+            sources.open(
+                f'http://many.example:{port}/',
+                ImportFilter(allowed_hosts=['many.example'], allowed_ports=[port]),
+                Names({'many.example': ['127.0.0.1'] * 100}),
+                connect_timeout=0.3,
+                read_timeout=1,
+                size_cap=1,
+            )
+        assert time.monotonic() - began < 2  # 100 times 0.3 without it
+
+
+# through a proxy
+
+
+class ProxyPage:
+    """What a proxy does with a plain request: notes it, and answers as the source would."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, request):
+        self.asked.append((request.path, request.headers))
+        return Answer(b'bits')
+
+
+@pytest.fixture
+def proxied(web):
+    """proxied(address, **options): a source that is opened through web."""
+
+    def opened_through(address, *, login='', **options):
+        return opened(
+            address,
+            web,
+            hosts=['images.example'],
+            names={'images.example': ['192.0.2.1'], 'proxy.example': ['::1', '127.0.0.1']},
+            proxy=f'http://{login}proxy.example:{web.port}',
+            ports=[80, 443],
+            **options,
+        )
+
+    return opened_through
+
+
+def test_a_proxy_is_asked_for_the_whole_address(web, proxied):
+    page = web.pages['http://images.example:80/a'] = ProxyPage()
+    with proxied('http://images.example/a?x=1', login='me:s%40cret@') as source:
+        assert body_of(source) == b'bits'
+    [(path, headers)] = page.asked
+    assert path == 'http://images.example:80/a?x=1'
+    assert headers['host'] == 'images.example:80'
+    assert headers['proxy-authorization'] == 'Basic bWU6c0BjcmV0'
+
+
+def test_a_name_is_checked_before_a_proxy_is_asked(web):
+    with pytest.raises(errors.SourceRefused, match='not public'):
+        opened(
+            'http://inside.example/a',
+            web,
+            hosts=[],
+            names={'inside.example': ['10.0.0.1'], '127.0.0.1': ['127.0.0.1']},
+            proxy=web.url,
+            ports=[80],
+        )
+    assert web.accepted == 0
+
+
+@pytest.mark.parametrize(
+    ('answer', 'said'),
+    [
+        (b'HTTP/1.1 403 Forbidden\r\n\r\n', 'cannot be reached: the proxy answered 403.'),
+        (b'SSH-2.0-x\r\n', 'did not answer as HTTP asks for'),
+        (b'', 'broke the connection before it agreed to a secure connection.'),
+    ],
+)
+def test_a_proxy_that_does_not_lead_on_is_one_sentence(web, proxied, answer, said):
+    web.pages['images.example:443'] = Raw(answer)
+    with pytest.raises(errors.SourceUnreachable) as caught:
+        proxied('https://images.example/a?key=secret')
+    assert said in str(caught.value)
+    assert 'secret' not in str(caught.value)
+    assert web.requests[0].method == 'CONNECT'
+
+
+def test_a_proxy_that_is_not_there_is_named():
+    with SourceServer() as gone:
+        pass
+    with pytest.raises(errors.SourceUnreachable) as caught:
+        opened(
+            'http://127.0.0.1/a',
+            gone,
+            ports=[80],
+            proxy=gone.url,
+            names={'127.0.0.1': ['127.0.0.1']},
+        )
+    assert str(caught.value) == (
+        'http://127.0.0.1/a cannot be reached: the proxy does not accept a connection.'
+    )
+    with pytest.raises(errors.SourceUnreachable, match='The proxy cannot be resolved'):
+        opened('http://127.0.0.1/a', gone, ports=[80], proxy='http://nowhere.example')
+
+
 # https
 
 
@@ -422,6 +537,54 @@ def test_https_is_read_when_the_certificate_is_trusted(secure_web, certificate, 
         size_cap=10**7,
     )
     assert len(body_of(source)) == 10**6
+
+
+def test_https_goes_through_a_proxy_without_it_reading_along(secure_web, certificate, web):
+    secure_web.pages['/a'] = b'b' * 1000
+    address = ('127.0.0.1', secure_web.port)
+
+    def lead_on():
+        listener.settimeout(10)
+        client, _place = listener.accept()
+        head = b''
+        while b'\r\n\r\n' not in head:
+            head += client.recv(1024)
+        asked.append(head.partition(b'\r\n')[0])
+        inner = socket.create_connection(address)
+        client.sendall(b'HTTP/1.1 200 Connection established\r\nVia: us\r\n\r\n')
+        back = threading.Thread(target=pump, args=(inner, client))
+        back.start()
+        pump(client, inner)
+        back.join()
+        inner.close()
+        client.close()
+
+    def pump(from_, to):
+        with contextlib.suppress(OSError):
+            while piece := from_.recv(65536):
+                passed.append(piece)
+                to.sendall(piece)
+            to.shutdown(socket.SHUT_WR)
+
+    asked, passed = [], []
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        listener.listen(1)
+        leading = threading.Thread(target=lead_on)
+        leading.start()
+        port = listener.getsockname()[1]
+        source = opened(
+            f'https://images.example:{secure_web.port}/a',
+            secure_web,
+            hosts=['images.example'],
+            names={'images.example': ['192.0.2.1'], '127.0.0.1': ['127.0.0.1']},
+            proxy=f'http://127.0.0.1:{port}',
+            ca_file=certificate,
+        )
+        assert body_of(source) == b'b' * 1000
+        leading.join(10)
+    assert asked == [f'CONNECT images.example:{secure_web.port} HTTP/1.1'.encode()]
+    assert b'b' * 100 not in b''.join(passed)
 
 
 def test_a_certificate_of_another_name_is_refused(secure_web, certificate):

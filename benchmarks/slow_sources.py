@@ -1,0 +1,139 @@
+"""Are hundreds of slow sources received at once on few threads, and a fast one beside them?
+
+500 sources send 1 KiB each second while one import after another runs from a
+fast source. The same imports ran alone before, in the same service; the ratio of
+the two speeds is what counts. Native threads are those of the whole process.
+"""
+
+import http.client
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+
+import harness
+
+from glance.testing.source_server import Answer, SourceServer
+
+QUESTION = __doc__.split('\n', 1)[0]
+PIECE = b'\x5a' * 2**20
+WAYS = {
+    'eventlet': {'task': {'task_executor': 'eventlet'}},
+    'taskflow-parallel': {'taskflow_executor': {'engine_mode': 'parallel'}},
+}
+
+
+class Slow:
+    """Pages of 1 KiB each second, until they are told to end."""
+
+    def __init__(self):
+        self.begun = 0
+        self._lock = threading.Lock()
+        self.over = threading.Event()
+
+    def page(self, _request):
+        return Answer(self._pieces(), announced=False)
+
+    def _pieces(self):
+        yield PIECE[:1024]
+        with self._lock:
+            self.begun += 1
+        while not self.over.wait(1):
+            yield PIECE[:1024]
+
+
+def one_run(way, sources, mib, imports):
+    options = dict(WAYS[way])
+    options['taskflow_executor'] = options.get('taskflow_executor', {}) | {
+        'max_workers': sources + 2,
+        'max_tasks': sources + 2,
+    }
+    slow = Slow()
+    with SourceServer() as source, harness.Service(options, source_port=source.port) as service:
+        source.pages['/slow'] = slow.page
+        source.pages['/fast'] = lambda _request: Answer([PIECE] * mib)
+        _ended(service, _post(service, source, '/fast'))  # warm
+        alone = [_speed(service, source, mib) for _ in range(imports)]
+        posted = [_post(service, source, '/slow') for _ in range(sources)]
+        until = time.monotonic() + 120
+        while slow.begun < sources and time.monotonic() < until:
+            time.sleep(0.05)
+        received_at_once = slow.begun
+        beside, threads = [], []
+        with harness.measured(service) as figures:
+            for _ in range(imports):
+                beside.append(_speed(service, source, mib))
+                threads.append(len(os.listdir(f'/proc/{service.pid}/task')))
+        slow.over.set()
+        ends = [_ended(service, task_id) for task_id in posted]
+    return {
+        'received_at_once': received_at_once,
+        'slow_succeeded': ends.count('success'),
+        'native_threads': max(threads),
+        'alone_mb_per_s': round(statistics.median(alone), 1),
+        'beside_mb_per_s': round(statistics.median(beside), 1),
+        'ratio': round(statistics.median(beside) / statistics.median(alone), 2),
+        'pss_mib': round(figures['pss_mib'], 1),
+        'others_cpu_s': round(figures['others_cpu_s'], 2),
+    }
+
+
+def _speed(service, source, mib):
+    """MB per second of one fast import."""
+    began = time.monotonic()
+    if _ended(service, _post(service, source, '/fast')) != 'success':
+        raise SystemExit('The fast import failed.')
+    return mib * len(PIECE) / 1e6 / (time.monotonic() - began)
+
+
+def _post(service, source, path):
+    body = {
+        'type': 'import',
+        'input': {
+            'import_from': source.url + path,
+            'import_from_format': 'raw',
+            'image_properties': {},
+        },
+    }
+    return _call(service, 'POST', '/v2/tasks', json.dumps(body))['id']
+
+
+def _ended(service, task_id):
+    while True:
+        status = _call(service, 'GET', f'/v2/tasks/{task_id}')['status']
+        if status in ('success', 'failure'):
+            return status
+        time.sleep(0.01)
+
+
+def _call(service, method, path, body=None):
+    connection = http.client.HTTPConnection('127.0.0.1', service.port, timeout=60)
+    try:
+        connection.request(method, path, body, {'Content-Type': 'application/json'})
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
+def main(argv=None):
+    parser = harness.parser(__doc__)
+    parser.add_argument('--sources', type=int, default=500)
+    parser.add_argument('--mib', type=int, default=512, help='size of the fast image')
+    parser.add_argument('--imports', type=int, default=3, help='fast imports, alone and beside')
+    parser.add_argument('--ways', nargs='+', choices=list(WAYS), default=list(WAYS))
+    arguments = parser.parse_args(argv)
+    if arguments.tiny:
+        arguments.sources, arguments.mib, arguments.imports = 8, 4, 1
+    results = {
+        way: one_run(way, arguments.sources, arguments.mib, arguments.imports)
+        for way in arguments.ways
+    }
+    settings = {'sources': arguments.sources, 'bytes_per_s': 1024, 'fast_mib': arguments.mib}
+    harness.report(arguments, QUESTION, settings, results)
+    return int(any(run['received_at_once'] < arguments.sources for run in results.values()))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""glance-api that kills itself: FAIL_POINT=name:n, at the n-th pass of the point of that name.
+
+    python -m tests.process.fail_points --config-file ...
+
+The points lie before and after each step, each undo, each remembering of a
+step, the post, the claim, the noting of a failure, the commit and the two
+halves of tidying up. They are made here, around what the service calls, so
+that it carries none of them itself; a new step has its points at once.
+"""
+
+from glance import threads
+
+if __name__ == '__main__':
+    threads.use(threads.GREEN)  # before anything that knows sockets is imported
+
+import functools
+import os
+import signal
+import sys
+
+from glance.db.logbook import SqlLogbook
+from glance.db.task_queue import SqlTaskQueue
+from glance.db.task_repository import SqlTaskRepository
+from glance.flows import import_image
+from glance.image_data.staging import FolderStaging
+
+
+def targets():
+    """Point name to (class, method)."""
+    found = {
+        'post': (SqlTaskRepository, 'add'),
+        'claim': (SqlTaskQueue, 'claim'),
+        'remember': (SqlLogbook, 'remember'),
+        'fail': (SqlTaskQueue, 'fail'),
+        'commit': (SqlTaskQueue, 'finish'),
+        'tidy-staging': (FolderStaging, 'remove'),
+        'tidy-rows': (SqlTaskQueue, 'end'),
+    }
+    for step in import_image.STEPS:
+        found[f'do-{step.name}'] = type(step), 'do'
+        found[f'undo-{step.name}'] = type(step), 'undo'
+    return found
+
+
+def points():
+    return [f'{when}-{name}' for name in targets() for when in ('before', 'after')]
+
+
+class Killer:
+    """Ends the process at the n-th pass of one point."""
+
+    def __init__(self, point, number):
+        self._point = point
+        self._left = number
+        self._posted = False  # what happens before there is a task is no pass
+
+    def wrapped(self, name, function):
+        @functools.wraps(function)
+        def passing(*args, **kwargs):
+            self._posted = self._posted or name == 'post'
+            self._pass(f'before-{name}')
+            value = function(*args, **kwargs)
+            if name != 'claim' or value:
+                self._pass(f'after-{name}')
+            return value
+
+        return passing
+
+    def _pass(self, point):
+        if self._posted and point == self._point:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main():
+    point, _colon, number = os.environ['FAIL_POINT'].partition(':')
+    killer = Killer(point, int(number or 1))
+    for name, (owner, method) in targets().items():
+        function = getattr(owner, method)
+        setattr(owner, method, killer.wrapped(name, function))
+    from glance.cmd import api  # it chooses green threads, which a test may not want
+
+    return api.main()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""kill -9 at every point of a task's life; started again, it ends as it should."""
+
+import contextlib
+import http.client
+
+import pytest
+
+from .checker import check
+from .conftest import KILL, TERM, until
+from .fail_points import points
+
+CONTENT = b'bits of an image' * 1000
+WAYS = {'taskflow': {}, 'eventlet': {'task': {'task_executor': 'eventlet'}}}
+# What a run that succeeds, or one that fails, never passes.
+NEVER = {
+    'success': ('undo-', '-fail'),
+    'failure': ('do-store', 'undo-store', 'do-finish', 'undo-finish', '-commit'),
+}
+
+
+def cases():
+    for way in WAYS:
+        for end in ('success', 'failure'):
+            for point in points():
+                if any(part in point for part in NEVER[end]):
+                    continue
+                if way == 'eventlet' and 'remember' in point:
+                    continue
+                if point == 'after-do-check' and end == 'failure':
+                    continue
+                yield pytest.param(way, end, point, id=f'{way}-{end}-{point}')
+
+
+def serve(web, end):
+    """The source of an import that ends like this: a failing one is no qcow2."""
+    web.pages['/image'] = CONTENT
+    return f'{web.url}/image', 'raw' if end == 'success' else 'qcow2'
+
+
+@pytest.mark.parametrize(('way', 'end', 'point'), list(cases()))
+def test_a_task_killed_at_any_point_ends_as_it_should(start, state, web, way, end, point):
+    address, format_ = serve(web, end)
+    dying = start(fail_point=point, **WAYS[way]).await_ready()
+    accepted = None
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        accepted = dying.import_(address, format_)
+    assert dying.exit_status() == -KILL, 'the point was not passed'
+
+    api = start(**WAYS[way]).await_ready()
+    tasks = api.call('GET', '/v2/tasks')[1]['tasks']
+    assert accepted is None or [task['id'] for task in tasks] == [accepted]
+    for task in tasks:
+        api.ended(task['id'])
+    until(lambda: nothing_waits(state), 'the end of tidying up')
+    ends = check(state, {address: CONTENT})
+    assert {status for status, _message, _image in ends.values()} <= {end}
+    if end == 'failure':
+        assert all('qcow2' in message for _status, message, _image in ends.values())
+    api.signal(TERM)
+    assert api.exit_status() == 0
+    check(state)
+
+
+def nothing_waits(state):
+    with contextlib.suppress(AssertionError):
+        check(state)
+        return True

@@ -5,7 +5,6 @@ from glance import threads
 threads.use(threads.GREEN)  # before anything that knows sockets is imported
 
 import contextlib
-import functools
 import ipaddress
 import logging
 import os
@@ -14,11 +13,11 @@ import socket
 import sys
 
 import eventlet
-from eventlet import wsgi
+from greenlet import GreenletExit
 from oslo_service import service
 
 from glance import bootstrap
-from glance.cmd import _start
+from glance.cmd import _server, _start
 from glance.domain import errors
 
 LOG = logging.getLogger(__name__)
@@ -26,7 +25,6 @@ LOG = logging.getLogger(__name__)
 PROGRAM = 'glance-api'
 # Past graceful_shutdown_timeout the process is killed; so much earlier tasks are handed back.
 HAND_BACK_MARGIN = 5
-MOST_DISCARDED = 2**20  # bytes of a refused body that are read to keep its connection
 
 
 def main(argv=None):
@@ -82,7 +80,7 @@ def _serve(conf, listener):
         api = ApiService(conf, listener, None)
         launcher = ManyProcesses(conf, restart_method='mutate')
     launcher.launch_service(api, workers=conf.workers)
-    return launcher.wait() or 0
+    return launcher.wait() or int(api.failed)
 
 
 def _announce(conf, listener, folders):
@@ -106,24 +104,6 @@ def _announce(conf, listener, folders):
     )
 
 
-class Protocol(wsgi.HttpProtocol):
-    """eventlet's, but what is left of a refused body is not read without end."""
-
-    def get_environ(self):
-        environ = super().get_environ()
-        given = environ['eventlet.input']
-        given.discard = functools.partial(self._discard, given)
-        return environ
-
-    def _discard(self, given):
-        """Read what is left, so that the connection can be used again; or close it."""
-        left = MOST_DISCARDED
-        while left > 0 and (piece := given.read(min(left, 65536))):
-            left -= len(piece)
-        if left <= 0:
-            self.close_connection = 1
-
-
 class ApiService(service.ServiceBase):
     """The WSGI server and the executor of one process, for oslo.service to start and stop."""
 
@@ -132,33 +112,37 @@ class ApiService(service.ServiceBase):
         self._listener = listener
         self._application = application
         self._server = None
+        self._stopping = False
+        self.failed = False  # it ended, and nobody had told it to
 
     def start(self):
         if self._application is None:  # a forked worker: everything is made after the fork
             self._application = bootstrap.Application(self._conf, bootstrap.Folders(self._conf))
         self._application.start()
-        timeout = self._conf.client_socket_timeout or None
         self._server = eventlet.spawn(
-            wsgi.server,
+            _server.serve,
             self._listener,
             self._application.api,
-            log=logging.getLogger('eventlet.wsgi.server'),
-            log_output=False,
-            debug=False,
-            protocol=Protocol,
-            keepalive=True,
-            socket_timeout=timeout,
-            capitalize_response_headers=False,
+            socket_timeout=self._conf.client_socket_timeout or None,
         )
+        self._server.link(self._server_ended)
+
+    def _server_ended(self, _server):
+        """Serving ends only when it is told to; a process that does not serve must not live."""
+        if not self._stopping:
+            LOG.critical('The server ended by itself; so does this process')
+            self.failed = True
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def stop(self, graceful=False):
         if self._server is None:  # the parent of forked workers
             return
+        self._stopping = True
         LOG.info('Stopping: no new requests, no new tasks')
         grace = max(0, self._conf.graceful_shutdown_timeout - HAND_BACK_MARGIN)
         tasks = eventlet.spawn(self._application.executor.stop, grace)
         self._server.kill()  # it accepts no more, and waits for requests that have begun
-        with eventlet.Timeout(grace, False), contextlib.suppress(eventlet.greenlet.GreenletExit):
+        with eventlet.Timeout(grace, False), contextlib.suppress(Exception, GreenletExit):
             self._server.wait()
         tasks.wait()
         self._application.close()

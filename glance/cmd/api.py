@@ -1,5 +1,9 @@
 """glance-api: serves requests and runs tasks."""
 
+import gc
+
+gc.disable()  # a tenth of the start: what is imported and built lives as long as the process
+
 from glance import threads
 
 threads.use(threads.GREEN)  # before anything that knows sockets is imported
@@ -35,6 +39,8 @@ def main(argv=None):
         return _serve(conf, listener)
     except errors.ConfigError as error:
         return _start.fail(PROGRAM, error)
+    finally:
+        gc.enable()  # for a caller that lives on
 
 
 def _check_address(conf):
@@ -79,6 +85,8 @@ def _serve(conf, listener):
     else:
         api = ApiService(conf, listener, None)
         launcher = ManyProcesses(conf, restart_method='mutate')
+    gc.freeze()
+    gc.enable()
     launcher.launch_service(api, workers=conf.workers)
     return launcher.wait() or int(api.failed)
 

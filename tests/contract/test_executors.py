@@ -10,6 +10,7 @@ from glance import conf as options
 from glance import toolbox
 from glance.testing import fakes
 from glance.testing.contracts import ExecutorContract
+from tests import databases
 
 from .sql_queue import SqlQueue
 
@@ -65,15 +66,18 @@ class TestTaskflowParallel(ExecutorContract):
 class OnSqlite:
     """The same over the real queue, its runs remembered in the real logbook."""
 
+    kind = 'sqlite'
+
     @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path):
-        self._url = f'sqlite:///{tmp_path}/queue.sqlite'
+    def _database(self, tmp_path, missing):
+        with databases.fresh(self.kind, tmp_path, missing) as self._url:
+            yield
 
     def make_queue(self):
         return SqlQueue(self._url)
 
     @pytest.fixture(autouse=True)
-    def _leaves_nothing(self, _folder, _set_up):
+    def _leaves_nothing(self, _database, _set_up):
         yield
         self.executor.stop(5)
         ended = [task for task in ('t1', 't2') if task not in self.queue.open()]
@@ -94,6 +98,14 @@ class TestTaskflowSerialOnSqlite(OnSqlite, TestTaskflowSerial):
 
 class TestTaskflowParallelOnSqlite(OnSqlite, TestTaskflowParallel):
     pass
+
+
+class TestTaskflowParallelOnPostgresql(OnSqlite, TestTaskflowParallel):
+    kind = 'postgresql'
+
+
+class TestEventletOnPostgresql(OnSqlite, TestEventlet):
+    kind = 'postgresql'
 
 
 def test_never_more_than_max_workers_steps_run():

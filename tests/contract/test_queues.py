@@ -9,6 +9,7 @@ from glance.domain.entry import Entry
 from glance.domain.task import Status, Task
 from glance.testing.contracts import TaskQueueContract
 from glance.testing.fakes import FakeQueue
+from tests import databases
 
 
 class TestFakeQueue(TaskQueueContract):
@@ -23,10 +24,16 @@ class TestFakeQueue(TaskQueueContract):
         return self.queue.tasks[task_id]
 
 
-class TestSqliteQueue(TaskQueueContract):
+class SqlQueueContract(TaskQueueContract):
+    kind = None
+
     @pytest.fixture(autouse=True)
-    def _make(self, tmp_path):
-        database = sessions.open_database(f'sqlite:///{tmp_path}/queue.sqlite')
+    def _make(self, tmp_path, missing):
+        with databases.fresh(self.kind, tmp_path, missing) as url:
+            yield from self._on(url)
+
+    def _on(self, url):
+        database = sessions.open_database(url)
         migrations.sync(database.engine)
         self.queue = task_queue.SqlTaskQueue(database, time_to_live=48)
         self.tasks = task_repository.SqlTaskRepository(database)
@@ -43,3 +50,11 @@ class TestSqliteQueue(TaskQueueContract):
     def status_of(self, task_id):
         task = self.tasks.get(task_id)
         return Status(task.status), task.message
+
+
+class TestSqliteQueue(SqlQueueContract):
+    kind = 'sqlite'
+
+
+class TestPostgresqlQueue(SqlQueueContract):
+    kind = 'postgresql'

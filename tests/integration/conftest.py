@@ -1,5 +1,6 @@
 """The whole application in one process, on a state folder of the test's own."""
 
+import contextlib
 import json
 
 import pytest
@@ -7,8 +8,10 @@ import webob
 from oslo_config import cfg
 
 from glance import bootstrap
+from glance.db import migrations, sessions
 from glance.domain.caller import Caller
 from glance.testing.source_server import SourceServer
+from tests import databases
 
 ADMIN = Caller('default', is_admin=True)
 
@@ -101,11 +104,29 @@ class Service:
 
 
 @pytest.fixture
-def make_service(tmp_path, web):
+def database(tmp_path, missing):
+    """database(kind): the URL of a database of the test's own, its tables there."""
+    with contextlib.ExitStack() as stack:
+
+        def make(kind):
+            url = stack.enter_context(databases.fresh(kind, tmp_path, missing))
+            opened = sessions.open_database(url)
+            migrations.sync(opened.engine)
+            opened.close()
+            return url
+
+        yield make
+
+
+@pytest.fixture
+def make_service(tmp_path, web, database):
     """make_service(executor='taskflow-parallel', **options): a Service, not started."""
     made = []
 
     def make(executor='taskflow-parallel', *, state=tmp_path / 'state', **options):
+        executor, _on, kind = executor.partition(' on ')
+        if kind:
+            options['database'] = {'connection': database(kind)}
         name, mode = EXECUTORS[executor]
         conf = cfg.ConfigOpts()
         bootstrap.register_opts(conf)
@@ -134,7 +155,7 @@ def make_service(tmp_path, web):
         service.stop()
 
 
-@pytest.fixture(params=list(EXECUTORS))
+@pytest.fixture(params=[*EXECUTORS, *(f'{name} on postgresql' for name in EXECUTORS)])
 def service(request, make_service):
     """A running service, once with each executor and mode."""
     return make_service(request.param).start()

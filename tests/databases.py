@@ -1,0 +1,40 @@
+"""A database of its own for a test: a file, or one on a server of this machine."""
+
+import contextlib
+import os
+import uuid
+
+import sqlalchemy as sa
+
+# Where a server is looked for, with the right to make databases.
+SERVERS = {
+    'postgresql': os.environ.get(
+        'GLANCE_TEST_POSTGRESQL', 'postgresql+psycopg2://root@127.0.0.1/postgres'
+    )
+}
+KINDS = ('sqlite', *SERVERS)
+
+
+@contextlib.contextmanager
+def fresh(kind, folder, missing):
+    """The URL of an empty database, gone after the block.
+
+    missing  called with a sentence where there is no server
+    """
+    if kind == 'sqlite':
+        yield f'sqlite:///{folder}/glance.sqlite'
+        return
+    url = sa.make_url(SERVERS[kind])
+    admin = sa.create_engine(url, isolation_level='AUTOCOMMIT', poolclass=sa.pool.NullPool)
+    name = f'glance_test_{uuid.uuid4().hex[:12]}'
+    try:
+        with admin.connect() as connection:
+            connection.execute(sa.text(f'CREATE DATABASE {name}'))
+    except sa.exc.OperationalError as error:
+        missing(f'No {kind} server answers at {url.host}: {error.orig}')
+    try:
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as connection:
+            connection.execute(sa.text(f'DROP DATABASE {name} WITH (FORCE)'))
+        admin.dispose()

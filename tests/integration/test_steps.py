@@ -162,3 +162,23 @@ def test_all_is_undone_when_a_later_step_breaks(begun, run, number):
         Outcome.FAILURE,
         'The source announced 1 bytes but sent 2.',
     )
+
+
+def test_a_whole_import_takes_few_commits(make_service, web, monkeypatch):
+    """From POST to tidy-up: post, claim, four remembered steps of which two write besides,
+    commit, tidy-up. Renewals come later than such an import ends."""
+    service = make_service('taskflow-serial')
+    web.pages['/a'] = b'bits'
+    commits = []
+    database = service.application._database
+    plain = database.write
+    monkeypatch.setattr(
+        database, 'write', lambda function: (commits.append(function), plain(function))[1]
+    )
+    accepted = service.import_(f'{web.url}/a')
+    service.start()
+    assert service.ended(accepted.json['id'])['status'] == 'success'
+    names = [function.__qualname__ for function in commits]
+    # A look at an empty queue writes nothing: of the claims only the first is a commit.
+    idle = sum(name.endswith('claim.<locals>.take') for name in names) - 1
+    assert len(names) - idle <= 10, names

@@ -10,6 +10,7 @@ back.
 import abc
 import contextlib
 import logging
+import threading
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc, pool
@@ -94,7 +95,8 @@ class SqliteDatabase(Database):
         )
         event.listen(self.engine, 'connect', _on_connect)
         event.listen(self.engine, 'begin', _begin_read)
-        self._batcher = None
+        self._starting = threading.Lock()
+        self._batcher = None  # made at the first write, so after a fork
         self._writer = None
 
     def read(self, function):
@@ -106,7 +108,9 @@ class SqliteDatabase(Database):
 
     def write(self, function):
         if self._batcher is None:
-            self._batcher = threads.Batcher(self._commit, 'sqlite-writer')
+            with self._starting:
+                if self._batcher is None:
+                    self._batcher = threads.Batcher(self._commit, 'sqlite-writer')
         try:
             return self._batcher.ask(function)
         except exc.OperationalError as error:

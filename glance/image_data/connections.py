@@ -116,7 +116,7 @@ class Asking:
                 made.trust = trust(means.ca_file)
             else:
                 made = Pinned(target.host, target.port, timeout=share)
-            made.place, made.proxy = place, means.proxy
+            made.place, made.through = place, means.proxy
             self._connection = made
             try:
                 with self.translated(when):
@@ -136,7 +136,7 @@ class _Ear:
         self._raw = _Hearing(heard, patience, on_wait)
 
     def makefile(self, *_args, **_options):
-        return io.BufferedReader(self._raw, 65536)
+        return io.BufferedReader(self._raw, 16384)
 
     def settimeout(self, _seconds):
         pass  # _Hearing has its own

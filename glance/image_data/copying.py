@@ -16,6 +16,7 @@ from glance.image_data import files
 from glance.image_data.stages import Stage
 
 PIECE = 256 * 1024  # bytes read at once
+SMALL = 16 * 1024  # the same while little comes: room for it is held by each that waits
 CHUNK = 2**20  # bytes handed to the stages at once
 DEPTH = 4  # chunks that a stage may be behind
 TICK = 2.0  # seconds between two calls of on_progress, at most
@@ -80,8 +81,10 @@ def _pass_on(source, stages, on_progress):
     size = told = 0
     told_at = time.monotonic()
     pieces = []
-    while piece := source.read(PIECE):
+    most = SMALL
+    while piece := source.read(most):
         size += len(piece)
+        most = PIECE if len(piece) >= SMALL else SMALL
         if size <= CHUNK:
             for stage in stages:
                 stage.at_once(piece)

@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import time
+import typing
 
 import urllib3.connection
 
@@ -31,11 +32,11 @@ class _Answer(http.client.HTTPResponse):
 class _Pinning:
     """A connection to the address that was checked, whatever the name says now.
 
-    With a proxy, to that: place is then an address of its host.
+    through  the Proxy to go through, whose address place is then, or None
     """
 
-    place = proxy = None
-    response_class = _Answer
+    place = through = None
+    response_class: typing.Any = _Answer
 
     def _new_conn(self):
         family = socket.AF_INET6 if ':' in self.place else socket.AF_INET
@@ -43,7 +44,7 @@ class _Pinning:
         try:
             made.settimeout(self.timeout)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.proxy is None:
+            if self.through is None:
                 made.connect((self.place, self.port))
             else:
                 self._reach_proxy(made)
@@ -54,7 +55,7 @@ class _Pinning:
 
     def _reach_proxy(self, made):
         try:
-            made.connect((self.place, self.proxy.port))
+            made.connect((self.place, self.through.port))
         except OSError as error:
             raise ProxyFailed('the proxy does not accept a connection') from error
 
@@ -70,8 +71,8 @@ class PinnedTLS(_Pinning, urllib3.connection.HTTPSConnection):
         """As urllib3 does it, but a green socket is closed when the handshake fails."""
         until = time.monotonic() + self.timeout
         self.sock = self._new_conn()
-        if self.proxy is not None:
-            self.proxy.ask_for_way(self.sock, self.host, self.port)
+        if self.through is not None:
+            self.through.ask_for_way(self.sock, self.host, self.port)
         self.sock = self.trust.wrap_socket(
             self.sock,
             server_hostname=self.host,

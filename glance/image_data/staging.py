@@ -43,8 +43,11 @@ class FolderStaging(interfaces.Staging):
         os = threads.original('os')
         numbers = [lease.number]
         if earlier:
-            numbers = [int(name) for name in os.listdir(folder)
-                       if name.isdecimal() and int(name) <= lease.number]
+            numbers = [
+                int(name)
+                for name in os.listdir(folder)
+                if name.isdecimal() and int(name) <= lease.number
+            ]
         for number in numbers:
             files.remove_folder(f'{folder}/{number:d}', self._pool)
         with contextlib.suppress(OSError):  # a later claim is in it, or it is gone

@@ -28,11 +28,14 @@ class Sent:
     def __init__(self, pieces, size=None):
         self.pieces = iter(pieces)
         self.size = size
+        self.asked = []
+        self._left = b''
 
     def read(self, most):
-        piece = next(self.pieces, b'')
-        assert len(piece) <= most
-        return piece
+        self.asked.append(most)
+        piece = self._left or next(self.pieces, b'')
+        self._left = piece[most:]
+        return piece[:most]
 
 
 def pieces(size, each=200_000):
@@ -62,6 +65,45 @@ def test_what_is_received_is_written_and_hashed(tmp_path, pool, size):
     assert (copied.size, copied.checksum, copied.os_hash_value) == digests(path)
     assert copied.size == size
     assert copied.os_hash_algo == 'sha512'
+
+
+def test_who_sends_little_is_kept_little_room_for(tmp_path, pool):
+    source = Sent([b'b' * 1024] * 5 + [b'b' * 10**6] * 2 + [b'b'] * 3)
+    receive(source, str(tmp_path / 'image'), on_progress=silent, pool=pool)
+    assert set(source.asked[:6]) == set(source.asked[-3:]) == {copying.SMALL}
+    assert set(source.asked[6:12]) >= {copying.PIECE}
+
+
+def test_there_must_be_room_for_what_is_announced(tmp_path, pool, monkeypatch):
+    monkeypatch.setattr(copying.files, 'room', lambda _handle: 1000)
+    source = Sent([b'b' * 1001], size=1001)
+    with pytest.raises(errors.StorageFull) as caught:
+        receive(source, str(tmp_path / 'image'), on_progress=silent, pool=pool)
+    assert str(caught.value) == (
+        'There is no space left in the staging area for the 1001 bytes that the source announced.'
+    )
+    assert source.asked == []
+    receive(Sent([b'b' * 1000], 1000), str(tmp_path / 'image'), on_progress=silent, pool=pool)
+
+
+def test_some_room_is_left_for_others(tmp_path, pool, monkeypatch):
+    room = [5 * MIB]
+
+    def wrote(_handle, data):
+        room[0] -= len(data)
+
+    monkeypatch.setattr(copying.files, 'room', lambda _handle: room[0])
+    monkeypatch.setattr(copying.files, 'write_all', wrote)
+    with pytest.raises(errors.StorageFull, match=r'in the staging area\.'):
+        receive(Sent(pieces(9 * MIB)), str(tmp_path / 'image'), on_progress=silent, pool=pool)
+    assert room[0] >= 0
+
+
+def test_the_room_of_a_disk_is_less_than_what_is_free(tmp_path):
+    with open(tmp_path / 'image', 'wb') as file:
+        disk = os.fstatvfs(file.fileno())
+        reserve = disk.f_bavail * disk.f_frsize - copying.files.room(file.fileno())
+    assert 0 < reserve <= copying.files.RESERVE + 16 * MIB  # others write meanwhile
 
 
 def test_many_receive_at_once_over_few_threads(tmp_path):

@@ -41,6 +41,10 @@ def use(default):
         import eventlet
 
         eventlet.monkey_patch()
+    else:
+        # It imports eventlet, which makes a copy of the threading module; a thread in which
+        # that happens can never be joined. So it happens here, in the main thread.
+        import futurist  # noqa: F401
 
 
 def quieten():

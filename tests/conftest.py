@@ -10,6 +10,24 @@ from glance import threads
 threads.use(threads.GREEN)
 
 
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'green: needs green threads')
+
+
+def pytest_collection_modifyitems(items):
+    """In a native process leave out what only a green one can do.
+
+    That is what is marked, and whatever has the eventlet executor as a parameter.
+    """
+    if threads.is_green():
+        return
+    skip = pytest.mark.skip(reason='GLANCE_THREADS=native')
+    for item in items:
+        given = getattr(item, 'callspec', None)
+        if item.get_closest_marker('green') or (given and 'eventlet' in given.params.values()):
+            item.add_marker(skip)
+
+
 @pytest.fixture(scope='session')
 def missing():
     """To be called with what a test cannot do without: missing('No qemu-img here.').

@@ -44,7 +44,11 @@ ROUTES = {
     '/v2/images': {'GET': images.index, 'POST': _CREATE},
     '/v2/images/{image_id}': {'GET': images.show, 'PATCH': _UPDATE, 'DELETE': images.delete},
     '/v2/images/{image_id}/tasks': {'GET': images.tasks},
-    '/v2/images/{image_id}/file': {'GET': images.download, 'PUT': _UPLOAD},
+    '/v2/images/{image_id}/file': {
+        'GET': images.download,
+        'HEAD': images.download,
+        'PUT': _UPLOAD,
+    },
     '/v2/images/{image_id}/stage': {'PUT': _UPLOAD},
     '/v2/images/{image_id}/import': {'POST': _INTEROPERABLE_IMPORT},
     '/v2/images/{image_id}/actions/deactivate': {'POST': _STATE},

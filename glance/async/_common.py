@@ -24,6 +24,15 @@ class ConductedExecutor(interfaces.TaskExecutor):
             max_attempts=conf.task.max_attempts,
             stall_timeout=conf.task.stall_timeout,
         )
+        conf.register_mutate_hook(self._adjust)
+
+    def _adjust(self, conf, _changed):
+        """Take over the options that may change while tasks run."""
+        self._conductor.adjust(
+            poll_interval=conf.task.poll_interval,
+            max_attempts=conf.task.max_attempts,
+            stall_timeout=conf.task.stall_timeout,
+        )
 
     def slots(self, conf):
         """How many tasks may be under way in this process."""

@@ -13,6 +13,8 @@ import resource
 import eventlet
 from eventlet import wsgi
 
+from glance.wsgi import sendfile
+
 LOG = logging.getLogger(__name__)
 
 IDLE_TIME = 75  # seconds a connection may wait between two requests
@@ -23,6 +25,7 @@ MOST_DISCARDED = 2**20  # bytes of a refused body that are read to keep its conn
 MOST_FILES = 65536  # what the soft limit of open files is raised to, where it may be
 MOST_CONNECTIONS = 4096
 OTHER_FILES = 128  # descriptors that are not for clients
+SENDERS = 'glance.senders'  # where the threads that send files stand in the server's environ
 ACCEPT_PAUSE = 0.5  # seconds until accept() is tried again without descriptors
 
 _BAD_REQUEST = (
@@ -36,9 +39,11 @@ def serve(listener, application, *, socket_timeout):
 
     socket_timeout  seconds of silence amid a request or its answer; None: any
     """
+    senders = sendfile.pool()
     wsgi.server(
         _Listener(listener),
         application,
+        environ={SENDERS: senders},
         max_size=most_connections(),
         protocol=Protocol,
         keepalive=IDLE_TIME,
@@ -48,6 +53,7 @@ def serve(listener, application, *, socket_timeout):
         debug=False,
         capitalize_response_headers=False,
     )
+    senders.stop()
 
 
 def most_connections():
@@ -136,6 +142,9 @@ class Protocol(wsgi.HttpProtocol):
         if given.chunked_input:
             given.rfile = _Lines(given.rfile)
         given.discard = functools.partial(self._discard, given)
+        environ['wsgi.file_wrapper'] = sendfile.Wrapper(
+            self, self.connection, environ.pop(SENDERS)
+        )
         return environ
 
     def _discard(self, given):

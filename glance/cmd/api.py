@@ -21,7 +21,7 @@ from greenlet import GreenletExit
 from oslo_service import service
 
 from glance import bootstrap
-from glance.cmd import _server, _start
+from glance.cmd import _launchers, _server, _start
 from glance.domain import errors
 
 LOG = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ HAND_BACK_MARGIN = 5
 def main(argv=None):
     try:
         conf = _start.configure(PROGRAM, argv)
+        _check_threads()
         _check_address(conf)
         listener = _listen(conf)
         return _serve(conf, listener)
@@ -41,6 +42,14 @@ def main(argv=None):
         return _start.fail(PROGRAM, error)
     finally:
         gc.enable()  # for a caller that lives on
+
+
+def _check_threads():
+    if not threads.is_green():
+        raise errors.ConfigError(
+            'It serves with green threads only. For native ones (GLANCE_THREADS=native) run '
+            'glance.wsgi.api:application under uWSGI, gunicorn or another WSGI server.'
+        )
 
 
 def _check_address(conf):
@@ -81,14 +90,14 @@ def _serve(conf, listener):
     if conf.workers == 1:
         # Built here, not in the service's thread, so that what is wrong ends the start.
         api = ApiService(conf, listener, bootstrap.Application(conf, folders))
-        launcher = OneProcess(conf, restart_method='mutate')
+        launcher = _launchers.OneProcess(conf, restart_method='mutate')
     else:
-        api = ApiService(conf, listener, None)
-        launcher = ManyProcesses(conf, restart_method='mutate')
+        launcher = _launchers.ManyProcesses(conf)
+        api = ApiService(conf, listener, None, serves=launcher.announce)
     gc.freeze()
     gc.enable()
     launcher.launch_service(api, workers=conf.workers)
-    return launcher.wait() or int(api.failed)
+    return launcher.wait() or getattr(launcher, 'status', 0) or int(api.failed)
 
 
 def _announce(conf, listener, folders):
@@ -113,20 +122,30 @@ def _announce(conf, listener, folders):
 
 
 class ApiService(service.ServiceBase):
-    """The WSGI server and the executor of one process, for oslo.service to start and stop."""
+    """The WSGI server and the executor of one process, for oslo.service to start and stop.
 
-    def __init__(self, conf, listener, application):
+    application  None in the parent of workers: each makes its own after the fork
+    serves       called once requests are served
+    """
+
+    def __init__(self, conf, listener, application, *, serves=lambda: None):
         self._conf = conf
         self._listener = listener
         self._application = application
+        self._serves = serves
         self._server = None
         self._stopping = False
         self.failed = False  # it ended, and nobody had told it to
 
     def start(self):
-        if self._application is None:  # a forked worker: everything is made after the fork
-            self._application = bootstrap.Application(self._conf, bootstrap.Folders(self._conf))
-        self._application.start()
+        try:
+            if self._application is None:  # a forked worker: everything is made after the fork
+                self._application = bootstrap.Application(
+                    self._conf, bootstrap.Folders(self._conf)
+                )
+            self._application.start()
+        except errors.ConfigError as error:
+            sys.exit(_start.fail(PROGRAM, error))
         self._server = eventlet.spawn(
             _server.serve,
             self._listener,
@@ -134,6 +153,8 @@ class ApiService(service.ServiceBase):
             socket_timeout=self._conf.client_socket_timeout or None,
         )
         self._server.link(self._server_ended)
+        self._serves()
+        LOG.info('Serving as process %s', os.getpid(), extra={'action': 'serving'})
 
     def _server_ended(self, _server):
         """Serving ends only when it is told to; a process that does not serve must not live."""
@@ -161,24 +182,6 @@ class ApiService(service.ServiceBase):
 
     def reset(self):
         pass
-
-
-class OneProcess(service.ServiceLauncher):
-    """oslo.service's launcher, with Ctrl-C as graceful as SIGTERM; the second one kills."""
-
-    def _fast_exit(self, *args):
-        self._graceful_shutdown()
-
-
-class ManyProcesses(service.ProcessLauncher):
-    """The same for several processes: Ctrl-C is for the parent, which stops the others."""
-
-    def _fast_exit(self, signo, frame):
-        self._handle_term(signo, frame)
-
-    def _child_process_handle_signal(self):
-        super()._child_process_handle_signal()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == '__main__':

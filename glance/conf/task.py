@@ -53,6 +53,7 @@ OPTS = [
         'poll_interval',
         default=1,
         min=0.01,
+        mutable=True,
         help='Seconds between two looks at the queue, for tasks posted to other '
         'processes and for cancels.',
     ),
@@ -60,6 +61,7 @@ OPTS = [
         'max_attempts',
         default=3,
         min=1,
+        mutable=True,
         help='Times in a row that the process running a task may die without the task '
         'having got any further. Then the task fails.',
     ),
@@ -67,6 +69,7 @@ OPTS = [
         'stall_timeout',
         default=600,
         min=1,
+        mutable=True,
         help='Seconds a step may go without progress. Then its run is given up, '
         'which counts as an attempt.',
     ),

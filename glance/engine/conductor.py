@@ -91,6 +91,12 @@ class Conductor:
             thread.start()
             self._threads.append(thread)
 
+    def adjust(self, *, poll_interval, max_attempts, stall_timeout):
+        """Go on with these values."""
+        self._poll_interval = poll_interval
+        self._max_attempts = max_attempts
+        self._stall_timeout = stall_timeout
+
     def wake(self):
         """Look at the queue now."""
         self._wake.set()

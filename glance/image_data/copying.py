@@ -19,6 +19,9 @@ PIECE = 256 * 1024  # bytes read at once
 SMALL = 16 * 1024  # the same while little comes: room for it is held by each that waits
 CHUNK = 2**20  # bytes handed to the stages at once
 DEPTH = 4  # chunks that a stage may be behind
+SLOW = 64 * 1024  # bytes a second, on the whole, below which a source is slow,
+SLOW_AFTER = 5.0  # seconds after its first byte;
+REST = 3.0  # seconds until it is listened to again: the kernel keeps what comes meanwhile
 TICK = 2.0  # seconds between two calls of on_progress, at most
 
 _PLACE = 'the staging area'
@@ -79,7 +82,7 @@ def _receive(source, file, on_progress, pool):
 def _pass_on(source, stages, on_progress):
     """All that the source sends, to the stages; returns how many bytes."""
     size = told = 0
-    told_at = time.monotonic()
+    began = told_at = time.monotonic()
     pieces = []
     most = SMALL
     while piece := source.read(most):
@@ -94,6 +97,9 @@ def _pass_on(source, stages, on_progress):
         if size - told >= CHUNK or now - told_at >= TICK:
             _hand_over(pieces, stages, lambda size=size: on_progress(size))
             told, told_at = size, now
+        if len(piece) < SMALL and now - began > SLOW_AFTER and size < SLOW * (now - began):
+            # Hundreds of these would keep the hub busy with a few bytes at a time.
+            source.rest(REST)
         time.sleep(0)  # else a green thread with a fast source would not let others run
     _hand_over(pieces, stages, lambda: on_progress(size))
     return size

@@ -7,6 +7,7 @@ through the import filter again.
 
 import http.client
 import re
+import time
 import urllib.parse
 
 from glance.domain import errors
@@ -124,6 +125,12 @@ class Source:
     def close(self):
         """Hang up. Idempotent."""
         self._asking.close()
+
+    def rest(self, seconds):
+        """Do not listen for a while. It counts as waiting for the source."""
+        if not self._ended:
+            time.sleep(seconds)
+            self._asking.patience.heard(0, seconds)
 
     def read(self, most):
         """What has come, so many bytes at most; waits for the first. b'' at the end.

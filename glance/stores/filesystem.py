@@ -39,7 +39,8 @@ class FilesystemStore(interfaces.ImageStore):
             if self._file_perm:
                 threads.original('os').chmod(target, self._file_perm)
             files.waited_for(
-                self._pool.submit(files.sync_folder, self._folder), lambda: on_progress(0))
+                self._pool.submit(files.sync_folder, self._folder), lambda: on_progress(0)
+            )
         except OSError as error:
             if files.is_full(error):
                 raise errors.StorageFull('the image store') from error
@@ -48,7 +49,7 @@ class FilesystemStore(interfaces.ImageStore):
     def open(self, url):
         path = self._path(url)
         try:
-            return open(path, 'rb')
+            return open(path, 'rb', buffering=0)  # servers send from its descriptor
         except OSError as error:
             raise errors.Unavailable(
                 f'The bytes at {os.path.basename(path)} cannot be read.'
@@ -80,7 +81,8 @@ class FilesystemStore(interfaces.ImageStore):
             copying = _Copying(path, target)
             try:
                 files.waited_for(
-                    self._pool.submit(copying.run), lambda: on_progress(copying.copied))
+                    self._pool.submit(copying.run), lambda: on_progress(copying.copied)
+                )
                 return
             except FileExistsError:
                 pass

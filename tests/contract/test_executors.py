@@ -7,7 +7,8 @@ import stevedore
 from oslo_config import cfg
 
 from glance import conf as options
-from glance import toolbox
+from glance import threads, toolbox
+from glance.domain import errors
 from glance.testing import fakes
 from glance.testing.contracts import ExecutorContract
 from tests import databases
@@ -33,6 +34,7 @@ def make(name, queue, flows, **overrides):
     return executor
 
 
+@pytest.mark.green
 class TestEventlet(ExecutorContract):
     def make_executor(self, queue, flows):
         return make('eventlet', queue, flows)
@@ -137,6 +139,12 @@ def test_the_steps_of_one_task_wait_for_none_of_another():
     executor.start()
     assert {queue.end_of(f't{number}') for number in range(100)} == {'success'}
     executor.stop(1)
+
+
+@pytest.mark.skipif(threads.is_green(), reason='the eventlet executor is at home here')
+def test_the_eventlet_executor_says_that_it_needs_green_threads():
+    with pytest.raises(errors.ConfigError, match=r'needs green threads.*GLANCE_THREADS=green'):
+        make('eventlet', fakes.FakeQueue(), {})
 
 
 @pytest.fixture(autouse=True)

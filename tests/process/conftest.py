@@ -76,7 +76,7 @@ class Api:
         with contextlib.suppress(OSError):
             return self.call('GET', '/healthcheck')[0] == 200
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, headers=None):
         """(status, JSON or bytes) of one request."""
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=PATIENCE)
         try:
@@ -84,9 +84,9 @@ class Api:
                 method,
                 path,
                 None if body is None else json.dumps(body),
-                {'Accept': 'application/json', 'Content-Type': 'application/json'}
-                if body is not None
-                else {'Accept': 'application/json'},
+                {'Accept': 'application/json'}
+                | ({'Content-Type': 'application/json'} if body is not None else {})
+                | (headers or {}),
             )
             answer = connection.getresponse()
             content = answer.read()

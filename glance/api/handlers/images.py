@@ -2,11 +2,10 @@
 
 import contextlib
 import logging
-import time
 
 import webob
 
-from glance.api import body, query, ranges
+from glance.api import body, query, ranges, sending
 from glance.api.errors import handler
 from glance.api.handlers.tasks import as_record, zulu
 from glance.api.policies.images import target
@@ -17,7 +16,6 @@ from glance.domain.listing import Listing
 LOG = logging.getLogger(__name__)
 
 PATH = '/v2/images'
-CHUNK = 256 * 1024
 LISTED = ('id', 'name', 'status', 'container_format', 'disk_format')  # also as in:a,b
 SORT_KEYS = (*LISTED, 'size', 'created_at', 'updated_at')
 DIRECTIONS = ('asc', 'desc')
@@ -99,11 +97,12 @@ def tasks(req, services):
 
 @handler
 def download(req, services):
-    """GET /v2/images/{image_id}/file: the bytes of an image, or one range of them.
+    """GET and HEAD /v2/images/{image_id}/file: the bytes of an image, or one range of them.
 
-    200  all bytes
+    200  all bytes; also when If-Range names other ones
     204  it has none yet
-    206  the bytes of the Range
+    206  the bytes of the Range, or of Content-Range, as old clients call it
+    304  the caller has them: If-None-Match, If-Modified-Since
     400  there is a body, there are several ranges, or "prefer" is used
     403  it is deactivated, or policy says no
     404  there is no such image, or not for this caller
@@ -120,40 +119,33 @@ def download(req, services):
         return webob.Response(status=204)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(opened)
-        first, last = 0, image.size - 1
-        answer = webob.Response(content_type='application/octet-stream', charset=None)
-        wanted = req.environ.get('HTTP_RANGE')
+        answer = _described(image)
+        if ranges.unchanged(req, answer):
+            answer.status = 304
+            answer.headers.pop('Content-Type')
+            return answer
+        wanted = ranges.asked(req, answer, image.size)
+        first, last = wanted or (0, image.size - 1)
         if wanted:
-            first, last = ranges.read(wanted, image.size)
             answer.status = 206
             answer.headers['Content-Range'] = f'bytes {first}-{last}/{image.size}'
-        file.seek(first)
-        answer.app_iter = _Bytes(file, last - first + 1, stack.pop_all())
-        answer.content_length = last - first + 1
         if image.checksum:
             answer.headers['Content-MD5'] = image.checksum
+        if req.method == 'GET':
+            answer.app_iter = sending.iterable(
+                req.environ, file, first, last - first + 1, image.size, stack.pop_all()
+            )
+        answer.content_length = last - first + 1
         return answer
 
 
-class _Bytes:
-    """So many bytes of a file, in pieces, for a WSGI server, which closes what it got."""
-
-    def __init__(self, file, count, stack):
-        self._file = file
-        self._count = count
-        self.close = stack.close
-
-    def __iter__(self):
-        left = self._count
-        while left:
-            piece = self._file.read(min(CHUNK, left))
-            if not piece:
-                # The head is out; only a broken connection can still say that it is wrong.
-                raise OSError(f'A stored image ends {left} bytes before its size.')
-            left -= len(piece)
-            yield piece
-            # A client that reads as fast as we do would never let other green threads run.
-            time.sleep(0)
+def _described(image):
+    """An answer without its bytes, which never change: so the ETag is a strong one."""
+    answer = webob.Response(content_type='application/octet-stream', charset=None)
+    answer.headers['Accept-Ranges'] = 'bytes'
+    answer.etag = image.os_hash_value or image.checksum
+    answer.last_modified = image.updated_at
+    return answer
 
 
 def as_json(image):

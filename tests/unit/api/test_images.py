@@ -393,3 +393,125 @@ def test_a_range_that_cannot_be_given(call, services, wanted, status):
     if status == 416:
         assert answer.headers['Content-Range'] == 'bytes */10'
     assert services.images.opened[0].closed
+
+
+ETAG = 'ab' * 64
+
+
+@pytest.mark.parametrize('tag', [f'"{ETAG}"', f'W/"{ETAG}"', f'"x", "{ETAG}"', '*'])
+def test_who_has_the_bytes_is_not_sent_them_again(call, services, tag):
+    services.images.add(DATA, os_hash_value=ETAG, checksum='0123')
+    answer = download(call, {'If-None-Match': tag, 'Range': 'bytes=0-1'})
+    assert (answer.status_int, answer.body) == (304, b'')
+    assert answer.headers['ETag'] == f'"{ETAG}"'
+    assert 'Content-Type' not in answer.headers
+    assert services.images.opened[0].closed
+
+
+@pytest.mark.parametrize('tag', ['"other"', '"0123"', 'garbage', ''])
+def test_who_has_other_bytes_is_sent_these(call, services, tag):
+    services.images.add(DATA, os_hash_value=ETAG, checksum='0123')
+    assert download(call, {'If-None-Match': tag}).body == DATA
+
+
+def test_without_a_hash_the_checksum_is_the_etag(call, services):
+    services.images.add(DATA, checksum='0123')
+    assert download(call).headers['ETag'] == '"0123"'
+
+
+@pytest.mark.parametrize(
+    ('since', 'status'),
+    [
+        ('Sat, 31 Jan 2026 12:00:00 GMT', 304),
+        ('Sat, 31 Jan 2026 11:59:59 GMT', 200),
+        ('yesterday', 200),
+    ],
+)
+def test_if_modified_since(call, services, since, status):
+    services.images.add(DATA)
+    answer = download(call, {'If-Modified-Since': since})
+    assert answer.status_int == status
+    assert answer.headers['Last-Modified'] == 'Sat, 31 Jan 2026 12:00:00 GMT'
+
+
+@pytest.mark.parametrize(
+    ('validator', 'status'),
+    [
+        (f'"{ETAG}"', 206),
+        ('Sat, 31 Jan 2026 12:00:00 GMT', 206),
+        ('"other"', 200),
+        (f'W/"{ETAG}"', 200),
+        ('Sat, 31 Jan 2026 11:00:00 GMT', 200),
+        ('garbage', 200),
+    ],
+)
+def test_a_range_is_sent_if_the_bytes_are_those_of_if_range(call, services, validator, status):
+    services.images.add(DATA, os_hash_value=ETAG)
+    answer = download(call, {'If-Range': validator, 'Range': 'bytes=1-3'})
+    assert answer.status_int == status
+    assert answer.body == (DATA[1:4] if status == 206 else DATA)
+    assert answer.headers['Accept-Ranges'] == 'bytes'
+
+
+@pytest.mark.parametrize('size', [f'{len(DATA)}', '*'])
+def test_content_range_is_how_old_clients_spell_range(call, services, size):
+    services.images.add(DATA)
+    answer = download(call, {'Content-Range': f'bytes 1-3/{size}'})
+    assert (answer.status_int, answer.body) == (206, DATA[1:4])
+    assert answer.headers['Content-Range'] == f'bytes 1-3/{len(DATA)}'
+
+
+@pytest.mark.parametrize(
+    'given', ['bytes 1-3', 'bytes=1-3', 'bytes */10', 'bytes 3-1/*', 'bytes x-3/*', 'items 1-3/*']
+)
+def test_a_content_range_that_cannot_be_satisfied(call, services, given):
+    services.images.add(DATA)
+    answer = download(call, {'Content-Range': given})
+    assert answer.status_int == 416
+    assert answer.headers['Content-Range'] == f'bytes */{len(DATA)}'
+
+
+def test_head_says_all_but_the_bytes(call, services):
+    services.images.add(DATA, os_hash_value=ETAG, checksum='0123')
+    answer = call('HEAD', f'/v2/images/{IMAGE}/file', headers={'Range': 'bytes=0-1'})
+    assert (answer.status_int, answer.body) == (200, b'')
+    assert answer.headers['Content-Length'] == str(len(DATA))
+    assert answer.headers['ETag'] == f'"{ETAG}"'
+    assert services.images.opened[0].closed
+
+
+class FileWrapper:
+    """wsgi.file_wrapper as another server has it: it sends the whole file, as uWSGI does."""
+
+    def __init__(self, file, block_size):
+        self.file = file
+        self.close = file.close
+
+    def __iter__(self):
+        return iter([b'by the server'])
+
+
+def from_disk(services, tmp_path):
+    path = tmp_path / 'stored'
+    path.write_bytes(DATA)
+    image = services.images.add(DATA)
+    file = open(path, 'rb', buffering=0)  # noqa: SIM115 - the answer closes it
+    services.images.open = lambda image_id, *, by: (image, file)
+    return file
+
+
+def test_a_server_that_sends_files_is_given_the_whole_file(call, services, tmp_path):
+    file = from_disk(services, tmp_path)
+    answer = download(call, environ={'wsgi.file_wrapper': FileWrapper})
+    assert isinstance(answer.app_iter, FileWrapper)
+    assert answer.app_iter.file.fileno() == file.fileno()
+    assert answer.headers['Content-Length'] == str(len(DATA))
+    answer.app_iter.close()
+    assert file.closed
+
+
+def test_a_part_is_not_left_to_a_server_that_sends_whole_files(call, services, tmp_path):
+    file = from_disk(services, tmp_path)
+    answer = download(call, {'Range': 'bytes=1-3'}, environ={'wsgi.file_wrapper': FileWrapper})
+    assert answer.body == DATA[1:4]
+    assert file.closed

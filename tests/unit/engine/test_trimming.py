@@ -73,6 +73,7 @@ def a_second_greenlet_passes_for_the_writer(lock):
     return found[0]
 
 
+@pytest.mark.green
 def test_the_storage_lock_knows_its_owner_by_green_thread():
     detail = models.FlowDetail('f', 'uuid')
     assert not a_second_greenlet_passes_for_the_writer(

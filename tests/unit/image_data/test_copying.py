@@ -279,3 +279,27 @@ def everything_rests(pool):
     for reply in [pool.submit(meeting.wait, 10) for _ in range(3)]:
         reply.wait(15)
     return True
+
+
+def test_a_slow_source_is_listened_to_less_often(tmp_path, monkeypatch):
+    class Slow:
+        rests = 0
+
+        def __init__(self, pieces):
+            self.size = None
+            self._pieces = iter(pieces)
+
+        def read(self, most):
+            return next(self._pieces, b'')
+
+        def rest(self, seconds):
+            self.rests += 1
+
+    monkeypatch.setattr(copying, 'SLOW_AFTER', -1)
+    pool = threads.NativePool(2, 'test')
+    slow = Slow([b'x'] * 5)
+    copied = copying.receive(slow, str(tmp_path / 'slow'), on_progress=lambda _: None, pool=pool)
+    fast = Slow([b'x' * copying.SMALL] * 5)
+    copying.receive(fast, str(tmp_path / 'fast'), on_progress=lambda _: None, pool=pool)
+    pool.stop()
+    assert (copied.size, slow.rests, fast.rests) == (5, 5, 0)

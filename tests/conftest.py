@@ -24,7 +24,12 @@ def pytest_collection_modifyitems(items):
     skip = pytest.mark.skip(reason='GLANCE_THREADS=native')
     for item in items:
         given = getattr(item, 'callspec', None)
-        if item.get_closest_marker('green') or (given and 'eventlet' in given.params.values()):
+        named = (
+            [value for value in given.params.values() if isinstance(value, str)] if given else []
+        )
+        if item.get_closest_marker('green') or any(
+            value.startswith('eventlet') for value in named
+        ):
             item.add_marker(skip)
 
 

@@ -35,8 +35,11 @@ class Database(abc.ABC):
         """Call function(connection) in a transaction that only reads."""
 
     @abc.abstractmethod
-    def write(self, function):
-        """Call function(connection) in a transaction; it is durable when this returns."""
+    def write(self, function, *, urgent=False):
+        """Call function(connection) in a transaction; it is durable when this returns.
+
+        urgent  somebody waits for an answer: go before those that wait as well
+        """
 
     @abc.abstractmethod
     def close(self):
@@ -106,13 +109,13 @@ class SqliteDatabase(Database):
         except exc.OperationalError as error:
             raise _unavailable(error) from error
 
-    def write(self, function):
+    def write(self, function, *, urgent=False):
         if self._batcher is None:
             with self._starting:
                 if self._batcher is None:
                     self._batcher = threads.Batcher(self._commit, 'sqlite-writer')
         try:
-            return self._batcher.ask(function)
+            return self._batcher.ask((not urgent, function))
         except exc.OperationalError as error:
             raise _unavailable(error) from error
 
@@ -131,7 +134,7 @@ class SqliteDatabase(Database):
         answers = []
         try:
             connection.exec_driver_sql('BEGIN IMMEDIATE')
-            for function, reply in asked:
+            for (_later, function), reply in sorted(asked, key=lambda one: one[0][0]):
                 connection.exec_driver_sql('SAVEPOINT one')
                 try:
                     value = function(connection)
@@ -198,7 +201,7 @@ class ServerDatabase(Database):
     def read(self, function):
         return self._run(function)
 
-    def write(self, function):
+    def write(self, function, *, urgent=False):
         return self._run(function)
 
     def close(self):

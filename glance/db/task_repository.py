@@ -64,7 +64,7 @@ class SqlTaskRepository(interfaces.TaskRepository):
                 },
             )
 
-        self._database.write(insert)
+        self._database.write(insert, urgent=True)
 
     def get(self, task_id, *, owner=None):
         row = self._database.read(

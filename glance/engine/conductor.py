@@ -20,6 +20,7 @@ from glance.engine.runs import LiveRuns
 LOG = logging.getLogger(__name__)
 
 WATCH_INTERVAL = 1.0  # seconds between two looks at the cancel flags
+GATHER_TIME = 0.01  # seconds in which more tasks may be posted, to be claimed at once
 LEAVE_TIME = 5.0  # seconds that runs get to notice that they were told to stop
 OUTAGE_PAUSE = 2.0  # seconds between two tries while the database does not answer
 
@@ -96,6 +97,7 @@ class Conductor:
         self._poll_interval = poll_interval
         self._max_attempts = max_attempts
         self._stall_timeout = stall_timeout
+        self.wake()
 
     def wake(self):
         """Look at the queue now."""
@@ -154,7 +156,8 @@ class Conductor:
                     pause = max(pause, OUTAGE_PAUSE)
                 except Exception:  # whatever it was, later tasks must not wait for ever
                     LOG.exception('Looking for waiting tasks failed; trying again')
-            self._wake.wait(pause)
+            if self._wake.wait(pause):
+                time.sleep(GATHER_TIME)
 
     def _begin(self, free):
         claims = self._queue.claim(

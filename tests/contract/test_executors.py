@@ -141,6 +141,24 @@ def test_the_steps_of_one_task_wait_for_none_of_another():
     executor.stop(1)
 
 
+def test_a_reload_changes_how_often_the_queue_is_looked_at(tmp_path):
+    file = tmp_path / 'glance-api.conf'
+    file.write_text('[task]\npoll_interval = 3600\n')
+    conf = cfg.ConfigOpts()
+    options.register_opts(conf)
+    conf(['--config-file', str(file)])
+    gate, queue = fakes.Gate(), fakes.FakeQueue()
+    driver = stevedore.DriverManager('glance.task_executors', 'taskflow').driver
+    executor = driver(conf, queue, {'test': fakes.gated_flow(gate, queue)}, 'this-process')
+    toolbox.fill(types.SimpleNamespace(queue=queue, runs=executor.runs))
+    executor.start()
+    file.write_text('[task]\npoll_interval = 0.05\n')
+    conf.mutate_config_files()
+    queue.add('t1')  # and nobody says so
+    assert queue.end_of('t1') == 'success'
+    executor.stop(1)
+
+
 @pytest.mark.skipif(threads.is_green(), reason='the eventlet executor is at home here')
 def test_the_eventlet_executor_says_that_it_needs_green_threads():
     with pytest.raises(errors.ConfigError, match=r'needs green threads.*GLANCE_THREADS=green'):

@@ -173,7 +173,9 @@ def test_a_whole_import_takes_few_commits(make_service, web, monkeypatch):
     database = service.application._database
     plain = database.write
     monkeypatch.setattr(
-        database, 'write', lambda function: (commits.append(function), plain(function))[1]
+        database,
+        'write',
+        lambda function, **how: (commits.append(function), plain(function, **how))[1],
     )
     accepted = service.import_(f'{web.url}/a')
     service.start()

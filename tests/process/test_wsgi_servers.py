@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from .conftest import TERM, Api, free_port, left_behind, until
+from .conftest import KILL, TERM, Api, free_port, left_behind, until
 
 PROGRAMS = pathlib.Path(sys.executable).parent
 ROOT = pathlib.Path(__file__).parents[2]
@@ -58,6 +58,12 @@ SERVERS = {
 STARTS_BY_HOOK = ('uwsgi', 'gunicorn')
 
 
+def program(name):
+    """Where a server is; uWSGI's wheel calls it pyuwsgi."""
+    found = [PROGRAMS / each for each in (f'py{name}', name) if (PROGRAMS / each).exists()]
+    return found[0] if found else None
+
+
 class Server(Api):
     """Another server that runs the application, configured by the folder of a file."""
 
@@ -68,7 +74,7 @@ class Server(Api):
         self.port = free_port()
         words = [word.format(port=self.port, prefix=sys.prefix, root=ROOT) for word in command[1:]]
         self.process = subprocess.Popen(
-            [PROGRAMS / command[0], *words],
+            [program(command[0]), *words],
             stdout=self._file,
             stderr=self._file,
             stdin=subprocess.DEVNULL,
@@ -93,7 +99,7 @@ class Server(Api):
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                os.killpg(self.process.pid, KILL)  # its workers as well
                 self.process.wait()
         self._file.close()
 
@@ -101,7 +107,7 @@ class Server(Api):
 @pytest.fixture(params=list(SERVERS))
 def command(request, missing):
     name = SERVERS[request.param][0]
-    if not (PROGRAMS / name).exists():
+    if program(name) is None:
         missing(f'There is no {name} here.')
     return request.param
 
@@ -162,7 +168,7 @@ def test_tasks_are_run_before_the_first_request_where_there_is_a_hook(serve, com
 
 
 def test_uwsgi_without_threads_is_told_so(config, tmp_path, missing):
-    if not (PROGRAMS / 'uwsgi').exists():
+    if program('uwsgi') is None:
         missing('There is no uwsgi here.')
     bare = [word for word in SERVERS['uwsgi'] if not word.startswith('--threads')]
     server = Server([*bare, '--need-app'], config(), tmp_path / 'log')

@@ -30,7 +30,10 @@ RULES = [
         'download_image',
         f'{base.ADMIN} or (role:member and ({_VISIBLE}))',
         'Read the bytes of an image.',
-        [{'path': '/v2/images/{image_id}/file', 'method': 'GET'}],
+        [
+            {'path': '/v2/images/{image_id}/file', 'method': 'GET'},
+            {'path': '/v2/images/{image_id}/file', 'method': 'HEAD'},
+        ],
     ),
     policy.DocumentedRuleDefault(
         'delete_image',

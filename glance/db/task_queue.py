@@ -277,6 +277,5 @@ def _claim(row, predecessor):
         message=row.message or '',
         cancel_requested=row.cancel_requested,
         request_id=row.request_id,
-        resumed=row.lease > 1,
         predecessor=predecessor,
     )

@@ -42,8 +42,12 @@ class Claim:
     message: str
     cancel_requested: bool
     request_id: str | None = None  # of the POST, for the log
-    resumed: bool = False  # an earlier claim may have left something behind
     predecessor: str | None = None  # who held it and did not give it back
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier claim may have left something behind."""
+        return self.lease.number > 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -341,8 +341,7 @@ class Conductor:
         )
         if isinstance(drop, LostLease):
             return
-        run = next((run for run in self.runs if run.claim.lease == lease), None)
-        furthest = run.furthest if run else claim.furthest
+        furthest = self.runs.get(lease).furthest
         if isinstance(drop, DatabaseGone):
             time.sleep(OUTAGE_PAUSE)  # it would only be claimed again, and dropped again
         while True:

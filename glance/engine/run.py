@@ -105,9 +105,8 @@ class FlowRunner:
 
     def _stop_siblings(self, one, claim):
         """Wait for steps of a group that still run, so that nothing of this run is at work."""
-        for run in self._runs:
-            if run.claim.lease == claim.lease and run.stop is None:
-                run.stop = HandBack()
+        run = self._runs.get(claim.lease)
+        run.stop = run.stop or HandBack()
         one.task_executor.wait()
 
 

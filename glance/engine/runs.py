@@ -45,6 +45,13 @@ class LiveRuns(interfaces.Runs):
     def end(self, lease):
         self._runs.pop(lease, None)
 
+    def get(self, lease):
+        """The run of this lease. Raises LostLease if it is no more."""
+        try:
+            return self._runs[lease]
+        except KeyError:
+            raise LostLease(str(lease)) from None
+
     def __iter__(self):
         return iter(list(self._runs.values()))
 
@@ -59,7 +66,7 @@ class LiveRuns(interfaces.Runs):
         return {run.claim.lease.task_id for run in self if not isinstance(run.stop, Stalled)}
 
     def progress(self, lease, bytes_done=None):
-        run = self._get(lease)
+        run = self.get(lease)
         if bytes_done is None or bytes_done > run.point.bytes:
             run.progress_at = time.monotonic()
         if bytes_done is not None:
@@ -68,24 +75,18 @@ class LiveRuns(interfaces.Runs):
 
     def resume(self, lease, finished):
         """Say how many steps an earlier claim has ended."""
-        self._get(lease).point = Point(finished)
+        self.get(lease).point = Point(finished)
 
     def done(self, lease):
-        run = self._get(lease)
+        run = self.get(lease)
         run.progress_at = time.monotonic()
         run.point = Point(run.point.step + 1)
 
     def check(self, lease):
-        run = self._get(lease)
+        run = self.get(lease)
         if run.stop is not None:
             raise run.stop
         if run.failing:
             raise errors.ImportFailed(run.claim.message)
         if run.cancelled:
             raise errors.Cancelled
-
-    def _get(self, lease):
-        try:
-            return self._runs[lease]
-        except KeyError:
-            raise LostLease(str(lease)) from None

@@ -1,6 +1,5 @@
 """How a step is called, whoever calls it: an engine's atom or a plain walk."""
 
-import errno
 import functools
 import inspect
 import logging
@@ -9,6 +8,7 @@ from glance import toolbox
 from glance.domain import errors
 from glance.domain.entry import Outcome
 from glance.domain.lease import Drop, Ended
+from glance.image_data import files
 
 LOG = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _explained(step, error, lease):
     """The error whose sentence becomes the task's message."""
     if isinstance(error, errors.GlanceError):
         return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and files.is_full(error):
         return errors.StorageFull('the staging folder or the store')
     LOG.error(
         'Task %s: step %s failed unexpectedly',

@@ -121,7 +121,6 @@ class FakeQueue(TaskQueue):
             row.message,
             row.cancel_requested,
             None,
-            row.number > 1,
             predecessor,
         )
 

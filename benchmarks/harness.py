@@ -77,10 +77,14 @@ def milliseconds(values):
     }
 
 
+def stat(pid):
+    """What the kernel says of a process behind its name: state, parent, ... see proc(5)."""
+    return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+
+
 def cpu_seconds(pid):
     """User and system time a process has used, its ended threads too."""
-    fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return sum(map(int, stat(pid)[11:13])) / TICKS
 
 
 def all_cpu_seconds():
@@ -115,7 +119,7 @@ class Service:
         }
         for name, values in options.items():
             sections.setdefault(name, {}).update(values)
-        config = self.state / 'glance-api.conf'
+        self.config = config = self.state / 'glance-api.conf'
         config.write_text(
             '\n'.join(
                 f'[{name}]\n' + ''.join(f'{key} = {value}\n' for key, value in values.items())
@@ -159,17 +163,25 @@ class Service:
 
 
 @contextlib.contextmanager
-def measured(service):
-    """A dict that holds, after the block: wall and CPU seconds, PSS, and others' CPU."""
+def measured(service, server_cpu=lambda: 0.0):
+    """A dict that holds, after the block: wall and CPU seconds, PSS, and others' CPU.
+
+    server_cpu  the CPU seconds of a database server, which are none of others
+    """
     figures = {}
     began, cpu, everything = time.monotonic(), cpu_seconds(service.pid), all_cpu_seconds()
-    own = time.process_time()
+    own, server = time.process_time(), server_cpu()
     yield figures
     figures['wall_s'] = time.monotonic() - began
     figures['cpu_s'] = cpu_seconds(service.pid) - cpu
+    figures['server_cpu_s'] = server_cpu() - server
     figures['harness_cpu_s'] = time.process_time() - own
     figures['others_cpu_s'] = (
-        all_cpu_seconds() - everything - figures['cpu_s'] - figures['harness_cpu_s']
+        all_cpu_seconds()
+        - everything
+        - figures['cpu_s']
+        - figures['server_cpu_s']
+        - figures['harness_cpu_s']
     )
     figures['pss_mib'] = pss_mib(service.pid)
 

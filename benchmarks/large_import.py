@@ -75,8 +75,9 @@ class Asking:
         connection.close()
 
 
-def one_round(way, source, size, state):
-    with harness.Service(WAYS[way], source_port=source.port, state=state) as service:
+def one_round(options, source, size, state):
+    """One import by a service with these options: a dict of figures."""
+    with harness.Service(options, source_port=source.port, state=state) as service:
         with Asking(service) as idle:
             time.sleep(IDLE)
         with harness.measured(service) as figures, Asking(service) as busy:
@@ -136,7 +137,7 @@ def main(argv=None):
                 for way in arguments.ways:
                     state = folder / f'{way}-{number}'
                     state.mkdir()
-                    made[way] = one_round(way, source, size, state)
+                    made[way] = one_round(WAYS[way], source, size, state)
                     made[way]['to_pipeline'] = round(
                         made['pipeline']['wall_s'] / made[way]['wall_s'], 2
                     )

@@ -7,8 +7,11 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 BENCHMARKS = pathlib.Path(__file__).parents[2] / 'benchmarks'
-SCRIPTS = sorted(path.name for path in BENCHMARKS.glob('*.py') if path.name != 'harness.py')
+SHARED = {'harness.py', 'databases.py'}
+SCRIPTS = sorted(path.name for path in BENCHMARKS.glob('*.py') if path.name not in SHARED)
 
 
 @pytest.mark.parametrize('script', SCRIPTS)

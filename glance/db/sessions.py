@@ -196,6 +196,7 @@ class ServerDatabase(Database):
             retry_interval=0.02,
             inc_retry_interval=True,
             max_retry_interval=1,
+            exception_checker=_is_in_the_way,
         )
 
     def read(self, function):
@@ -220,6 +221,17 @@ class ServerDatabase(Database):
             raise _unavailable(error) from error
         except exc.OperationalError as error:
             raise _unavailable(error) from error
+
+
+def _is_in_the_way(error):
+    """Whether a transaction failed because of another one, where oslo.db does not say so.
+
+    SQLSTATE 40001 of PostgreSQL, and 1020 of MariaDB (innodb_snapshot_isolation).
+    """
+    original = getattr(error, 'orig', None)
+    return getattr(original, 'pgcode', None) == '40001' or (
+        isinstance(error, exc.DBAPIError) and getattr(original, 'args', (0,))[:1] == (1020,)
+    )
 
 
 def _unavailable(error):

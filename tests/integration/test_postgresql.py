@@ -1,0 +1,134 @@
+"""Transactions on PostgreSQL: what is in each other's way is done again, and others go on."""
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from glance.db import sessions
+from glance.domain import errors
+from tests import databases
+
+PATIENCE = 20
+
+
+@pytest.fixture
+def server(tmp_path, missing):
+    with databases.fresh('postgresql', tmp_path, missing) as url:
+        made = sessions.open_database(url)
+        made.write(
+            lambda connection: connection.execute(
+                sa.text('CREATE TABLE pairs AS SELECT 1 AS id, 0 AS n UNION SELECT 2, 0')
+            )
+        )
+        yield made
+        made.close()
+
+
+def at_once(*works):
+    """Do all of them at the same time; raises what one of them raised."""
+    raised = []
+
+    def run(work):
+        try:
+            work()
+        except BaseException as error:
+            raised.append(error)
+
+    running = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), 'a transaction hangs'
+    if raised:
+        raise raised[0]
+
+
+def add(connection, row):
+    connection.execute(sa.text('UPDATE pairs SET n = n + 1 WHERE id = :id'), {'id': row})
+
+
+def numbers(server):
+    return server.read(
+        lambda connection: connection.scalars(sa.text('SELECT n FROM pairs ORDER BY id')).all()
+    )
+
+
+def test_a_deadlock_is_no_error_and_each_write_is_made_once(server):
+    both_began = threading.Barrier(2)
+    tries = []
+
+    def crossing(first, second):
+        def write(connection):
+            tries.append(first)
+            add(connection, first)
+            if len(tries) <= 2:  # when it is tried again, the other one has gone
+                both_began.wait(PATIENCE)
+            add(connection, second)
+
+        return lambda: server.write(write)
+
+    at_once(crossing(1, 2), crossing(2, 1))
+    assert len(tries) == 3  # one of them was the victim
+    assert numbers(server) == [2, 2]
+
+
+def test_a_serialization_failure_is_no_error_and_each_write_is_made_once(server):
+    both_read = threading.Barrier(2)
+    tries = []
+
+    def strict():
+        def write(connection):
+            tries.append(1)
+            connection.execute(sa.text('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE'))
+            connection.execute(sa.text('SELECT sum(n) FROM pairs'))
+            if len(tries) <= 2:
+                both_read.wait(PATIENCE)
+            add(connection, 1)
+
+        server.write(write)
+
+    at_once(strict, strict)
+    assert len(tries) == 3
+    assert numbers(server) == [2, 0]
+
+
+def test_others_go_on_while_the_server_has_not_answered(server):
+    """The lock that is waited for is let go of by another thread of this process."""
+    waits = threading.Event()
+    lock, unlock = (sa.text(f'SELECT pg_advisory_{what}lock(1)') for what in ('', 'un'))
+
+    def hold():
+        def read(connection):
+            connection.execute(lock)
+            held.set()
+            assert waits.wait(PATIENCE)
+            connection.execute(unlock)
+
+        server.read(read)
+
+    def wait():
+        assert held.wait(PATIENCE)
+
+        def read(connection):
+            connection.execute(sa.text(f"SET LOCAL statement_timeout = '{PATIENCE}s'"))
+            waits.set()
+            connection.execute(lock)
+            connection.execute(unlock)
+
+        server.read(read)
+
+    held = threading.Event()
+    at_once(hold, wait)
+
+
+def test_a_server_that_has_gone_is_told_as_such(server):
+    name = server.read(lambda connection: connection.scalar(sa.text('SELECT current_database()')))
+    with pytest.raises(errors.DatabaseUnavailable):
+        server.write(
+            lambda connection: connection.execute(
+                sa.text('SELECT pg_terminate_backend(pg_backend_pid())')
+            )
+        )
+    assert numbers(server) == [0, 0], f'{name} is there again'

@@ -1,0 +1,93 @@
+"""A way to a database server that can be cut: what a service sees of an outage."""
+
+import contextlib
+import socket
+import threading
+
+
+class Relay:
+    """Passes bytes on between those who connect to it and a server, until it is cut.
+
+    port  where it listens, on the loopback
+    """
+
+    def __init__(self, host, port):
+        self._server = host, port
+        self._listener = socket.create_server(('127.0.0.1', 0), backlog=128)
+        self.port = self._listener.getsockname()[1]
+        self._pairs = set()
+        self._down = False
+        self._words = []  # still to come, before the answer that is lost
+        self.lost = threading.Event()  # an answer was lost, and the connections with it
+        self._closing = False
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def cut(self):
+        """Break all connections, and accept none."""
+        self._down = True
+        self._break()
+
+    def mend(self):
+        self._down = False
+
+    def lose_answer_to(self, *words):
+        """Cut once a client has sent these words, one after the other, and the last is answered.
+
+        The answer is not passed on.
+        """
+        self._words = list(words)
+
+    def close(self):
+        self.cut()
+        self._closing = True
+        # accept() in another thread does not notice that its socket was closed.
+        socket.create_connection(('127.0.0.1', self.port)).close()
+        self._thread.join()
+        self._listener.close()
+
+    def _break(self):
+        for one in [one for pair in self._pairs for one in pair]:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self):
+        while not self._closing:
+            client, _place = self._listener.accept()
+            if self._down:
+                client.close()
+                continue
+            server = socket.create_connection(self._server)
+            pair = client, server
+            self._pairs.add(pair)
+            losing = threading.Event()  # the next answer on this connection is lost
+            threading.Thread(target=self._ask, args=(pair, losing), daemon=True).start()
+            threading.Thread(target=self._answer, args=(pair, losing), daemon=True).start()
+
+    def _ask(self, pair, losing):
+        client, server = pair
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                while self._words and self._words[0] in data:
+                    self._words.pop(0)
+                    if not self._words:
+                        losing.set()
+                server.sendall(data)
+        self._over(pair)
+
+    def _answer(self, pair, losing):
+        client, server = pair
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                if losing.is_set():
+                    self.cut()
+                    self.lost.set()
+                    break
+                client.sendall(data)
+        self._over(pair)
+
+    def _over(self, pair):
+        self._pairs.discard(pair)
+        for one in pair:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)

@@ -13,11 +13,20 @@ from oslo_db import options as db_options
 
 from glance import conf as options
 from glance import threads, toolbox
-from glance.api import app
-from glance.db import image_repository, migrations, sessions, task_queue, task_repository
+from glance.db import (
+    deployment,
+    image_repository,
+    migrations,
+    sessions,
+    task_queue,
+    task_repository,
+)
 from glance.domain import errors, image
 from glance.domain.import_filter import ImportFilter
+from glance.domain.lease import DatabaseGone, LostLease
+from glance.engine.elsewhere import Elsewhere
 from glance.engine.owners import Owner
+from glance.image_data import files, marks
 from glance.image_data.resolving import SystemResolver
 from glance.image_data.staging import FolderStaging
 from glance.services import Services
@@ -33,19 +42,20 @@ RESOLVER_THREADS = 4
 
 
 def register_opts(conf):
-    """Register all options that the service reads on this conf."""
+    """Register the options that every process of the service reads on this conf."""
     options.register_opts(conf)
     conf.register_opts(db_options.database_opts, group='database')
-    app.register_opts(conf)
 
 
 class Folders:
     """Where things are kept: made if need be, and known to be writable.
 
+    staging  whether the staging folder is needed, which only those who run tasks fill
+
     Raises ConfigError with the folder and the reason.
     """
 
-    def __init__(self, conf):
+    def __init__(self, conf, *, staging=True):
         self.state = _path(conf.state_path) or _default_state_path()
         self.images = _path(conf.glance_store.filesystem_store_datadir) or self.state / 'images'
         self.staging = _path(conf.task.work_dir) or self.state / 'staging'
@@ -54,7 +64,7 @@ class Folders:
             ('state_path', self.state),
             ('state_path', self.run),
             ('filesystem_store_datadir', self.images),
-            ('work_dir', self.staging),
+            *([('work_dir', self.staging)] if staging else []),
         ):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,6 +75,17 @@ class Folders:
                 raise errors.ConfigError(
                     f'{name}: {folder} cannot be written to: {error.strerror}.'
                 ) from None
+
+    def kept(self):
+        """Option to folder, of those that are there and hold what the database names."""
+        return {
+            option: folder
+            for option, folder in (
+                ('filesystem_store_datadir', self.images),
+                ('work_dir', self.staging),
+            )
+            if folder.is_dir()
+        }
 
 
 def _path(configured):
@@ -98,16 +119,24 @@ def open_database(conf, folders):
 def prepare_database(conf, folders):
     """Make sure that the tables are there: SQLite is brought up to date, others are checked.
 
+    And that the folders are those of this database.
+
     Raises ConfigError for a database that cannot be served.
     """
     shown = shown_database(conf, folders)
     database = open_database(conf, folders)
     try:
         with _only_one(folders.run / 'migrate.lock'):
+            kept = folders.kept()
             if database.dialect == 'sqlite':
+                if migrations.version(database.engine) is None:
+                    # Before the tables are made: who restores the database finds none.
+                    marks.check(kept, None, used=False, database=shown)
                 migrations.sync(database.engine)
             else:
                 migrations.check(database.engine)
+            made, used = deployment.identity(database.engine)
+            marks.check(kept, made, used=used, database=shown)
     except sa.exc.SQLAlchemyError as error:
         raise errors.ConfigError(
             f'The database {shown} cannot be used: {getattr(error, "orig", error)}'
@@ -141,70 +170,100 @@ def executor_class(name):
     return manager[name].plugin
 
 
+def check_executor(conf):
+    """Raises ConfigError unless tasks can be run as configured."""
+    executor_class(conf.task.task_executor)
+    persistence = conf.taskflow_executor.persistence
+    if conf.task.task_executor == 'taskflow' and persistence != 'sql' and conf.workers > 1:
+        raise errors.ConfigError(
+            f'[taskflow_executor] persistence = {persistence} is for one process, but [DEFAULT] '
+            f'workers = {conf.workers}: nothing keeps several from writing for the same task. '
+            'Choose persistence = sql, or workers = 1.'
+        )
+
+
 def _refuse(_manager, entry_point, error):
     raise errors.ConfigError(
         f'The plug-in {entry_point.name} ({entry_point.value}) cannot be loaded: {error}'
     )
 
 
-class Application:
-    """The service in one process: its WSGI application and its executor."""
+class Parts:
+    """What the API and a runner of one process share."""
 
     def __init__(self, conf, folders):
-        self._database = open_database(conf, folders)
-        self._owner = Owner.take(folders.run)
-        queue = task_queue.SqlTaskQueue(self._database, time_to_live=conf.task.task_time_to_live)
-        images = image_repository.SqlImageRepository(self._database)
-        stores = {
+        self.database = open_database(conf, folders)
+        self.queue = task_queue.SqlTaskQueue(
+            self.database, time_to_live=conf.task.task_time_to_live
+        )
+        self.images = image_repository.SqlImageRepository(self.database)
+        self.stores = {
             STORE: FilesystemStore(
                 str(folders.images), file_perm=conf.glance_store.filesystem_store_file_perm
             )
         }
-        import_filter = _import_filter(conf)
-        resolver = SystemResolver(size=RESOLVER_THREADS)
-        known_flows = flows()
+        self.import_filter = _import_filter(conf)
+        self.resolver = SystemResolver(size=RESOLVER_THREADS)
+        self.flows = flows()
+
+
+class Runner:
+    """What runs tasks in one process: its executor, and the tools of the steps."""
+
+    def __init__(self, conf, folders, parts):
+        self._database = parts.database
+        self._queue = parts.queue
+        self._owner = Owner.take(folders.run)
+        self._logbooks = folders.state / 'logbooks'
         self.executor = executor_class(conf.task.task_executor)(
-            conf, queue, known_flows, self._owner.name, self._logbook(conf)
+            conf, parts.queue, parts.flows, self._owner.name, self._logbook(conf)
         )
-        self._queue = queue
         toolbox.fill(
             toolbox.Toolbox(
-                queue=queue,
-                images=images,
-                stores=stores,
-                staging=FolderStaging(str(folders.staging)),
+                queue=parts.queue,
+                images=parts.images,
+                stores=parts.stores,
+                staging=FolderStaging(str(folders.staging), self._owner.is_dead),
                 runs=self.executor.runs,
-                import_filter=import_filter,
-                resolver=resolver,
+                import_filter=parts.import_filter,
+                resolver=parts.resolver,
                 fetch_limits=_fetch_limits(conf),
                 format_rules=_format_rules(conf),
                 byte_threads=threads.NativePool(conf.task.byte_threads, 'bytes', niceness=10),
             )
         )
-        planners = {'import': Imports(_limits(conf), import_filter, resolver, store=STORE).work}
-        self.services = Services(
-            tasks=Tasks(
-                task_repository.SqlTaskRepository(self._database),
-                queue,
-                self.executor,
-                planners,
-                {flow.type: flow.version for flow in known_flows.values()},
-            ),
-            images=Images(images, stores),
-        )
-        self.api = app.build(conf, self.services)
 
     def _logbook(self, conf):
-        """logbook(lease, flow) for engines, or None to keep nothing."""
+        """logbook(claim, flow) for engines, or None to keep nothing."""
         if conf.task.task_executor != 'taskflow':
             return None
         if conf.taskflow_executor.persistence == 'memory':
             return None
-        from glance.db.logbook import SqlLogbook  # brings TaskFlow, which others do without
+        # These bring TaskFlow, which others do without.
+        if conf.taskflow_executor.persistence == 'dir':
+            files.own_folder(self._logbooks, 'folder of the logbooks')
+            return self._dir_logbooks()
+        from glance.db.logbook import SqlLogbook
 
-        return lambda lease, flow: SqlLogbook(
-            self._database, lease, unremembered=[step.name for step in flow.each() if step.commits]
+        return lambda claim, flow: SqlLogbook(
+            self._database,
+            claim.lease,
+            unremembered=[step.name for step in flow.each() if step.commits],
         )
+
+    def _dir_logbooks(self):
+        from glance.engine.dir_logbook import DirLogbooks
+
+        return DirLogbooks(self._logbooks, check=self._queue.check, is_dead=self._owner.is_dead)
+
+    def _is_queued(self, lease):
+        try:
+            self._queue.outcome(lease)
+        except LostLease:
+            return False
+        except DatabaseGone:
+            pass  # then it is not known; the next start looks again
+        return True
 
     def start(self):
         """Free what dead processes of this host held, and begin to run tasks."""
@@ -218,6 +277,8 @@ class Application:
                 extra={'action': 'leases_freed'},
             )
         self._owner.sweep(self._queue.owners())
+        if self._logbooks.is_dir() and any(self._logbooks.iterdir()):
+            self._dir_logbooks().sweep(self._is_queued)
         self.executor.start()
 
     def stop(self, grace=0):
@@ -226,9 +287,50 @@ class Application:
         self.close()
 
     def close(self):
-        """Give back what a stopped application still holds."""
+        """Give back what a stopped runner still holds."""
         self._owner.release()
         self._database.close()
+
+
+class Application:
+    """The service in one process: its WSGI application, and its runner if it conducts."""
+
+    def __init__(self, conf, folders):
+        from glance.api import app  # brings WebOb and policies, which runners do without
+
+        parts = Parts(conf, folders)
+        self._database = parts.database
+        self._queue = parts.queue
+        self._runner = Runner(conf, folders, parts) if conf.task.conduct else None
+        self.executor = self._runner.executor if self._runner else Elsewhere()
+        planners = {
+            'import': Imports(_limits(conf), parts.import_filter, parts.resolver, store=STORE).work
+        }
+        self.services = Services(
+            tasks=Tasks(
+                task_repository.SqlTaskRepository(parts.database),
+                parts.queue,
+                self.executor,
+                planners,
+                {flow.type: flow.version for flow in parts.flows.values()},
+            ),
+            images=Images(parts.images, parts.stores),
+        )
+        self.api = app.build(conf, self.services)
+
+    def start(self):
+        """Begin to run tasks, if they are run here."""
+        if self._runner:
+            self._runner.start()
+
+    def stop(self, grace=0):
+        """Hand back what cannot end within so many seconds, and close everything."""
+        self.executor.stop(grace)
+        self.close()
+
+    def close(self):
+        """Give back what a stopped application still holds."""
+        (self._runner or self._database).close()
 
     def ended(self, task_id, *, by, within=30.0):
         """The task, once it has ended; for tests and for callers in this process.
@@ -248,7 +350,9 @@ def build(conf):
 
     Raises ConfigError for a configuration that cannot be served.
     """
-    folders = Folders(conf)
+    if conf.task.conduct:
+        check_executor(conf)
+    folders = Folders(conf, staging=conf.task.conduct)
     prepare_database(conf, folders)
     return Application(conf, folders)
 

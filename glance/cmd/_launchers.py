@@ -9,14 +9,13 @@ import logging
 import os
 import signal
 import struct
-import sys
 import time
 
 import eventlet
-from oslo_config import cfg
 from oslo_service import service
 
 from glance import threads
+from glance.cmd import _signals
 
 LOG = logging.getLogger(__name__)
 
@@ -32,9 +31,9 @@ class OneProcess(service.ServiceLauncher):
         self._graceful_shutdown()
 
     def _reload_service(self, *args):
-        if _in_a_terminal():
+        if _signals.in_a_terminal():
             self._graceful_shutdown()
-        elif reload(self.conf):
+        elif _signals.reload(self.conf):
             self.services.restart()
 
 
@@ -74,9 +73,9 @@ class ManyProcesses(service.ProcessLauncher):
         os.kill(os.getpid(), signo)
 
     def _handle_hup(self, signo, frame):
-        if _in_a_terminal():
+        if _signals.in_a_terminal():
             self._handle_term(signo, frame)
-        elif reload(self.conf):
+        elif _signals.reload(self.conf):
             self._signal_children(signal.SIGHUP)
 
     def _wait_child(self):
@@ -141,26 +140,5 @@ class ManyProcesses(service.ProcessLauncher):
         self.signal_handler.add_handler('SIGHUP', self._reload_worker)
 
     def _reload_worker(self, signo, frame):
-        if reload(self.conf):
+        if _signals.reload(self.conf):
             self.launcher.services.restart()
-
-
-def reload(conf):
-    """Read the configuration files again; False if they cannot be used, and changed nothing."""
-    try:
-        conf.mutate_config_files()
-    except (cfg.Error, ValueError, OSError) as error:
-        LOG.error(
-            'The configuration stays as it was: %s', error, extra={'action': 'reload_refused'}
-        )
-        return False
-    LOG.info('The configuration was read again', extra={'action': 'reloaded'})
-    return True
-
-
-def _in_a_terminal():
-    """Whether SIGHUP says that the terminal in whose foreground this runs has gone."""
-    try:
-        return os.getpgrp() == os.tcgetpgrp(sys.stdout.fileno())
-    except OSError:
-        return False

@@ -13,6 +13,7 @@ import resource
 import eventlet
 from eventlet import wsgi
 
+from glance.cmd import _start
 from glance.wsgi import sendfile
 
 LOG = logging.getLogger(__name__)
@@ -22,7 +23,6 @@ HEAD_TIME = 20  # seconds for the head of a request, however it dribbles in
 LONGEST_LINE = 4096  # bytes of a chunk's size with its extensions, or of a trailer
 MOST_TRAILERS = 100
 MOST_DISCARDED = 2**20  # bytes of a refused body that are read to keep its connection
-MOST_FILES = 65536  # what the soft limit of open files is raised to, where it may be
 MOST_CONNECTIONS = 4096
 OTHER_FILES = 128  # descriptors that are not for clients
 SENDERS = 'glance.senders'  # where the threads that send files stand in the server's environ
@@ -58,15 +58,11 @@ def serve(listener, application, *, socket_timeout):
 
 def most_connections():
     """How many clients there may be at a time; the limit of open files is raised for them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
-    if soft == resource.RLIM_INFINITY:
+    most = _start.allow_files()
+    if most == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
     # An import needs two descriptors beside those of its client.
-    return max(16, min(MOST_CONNECTIONS, (soft - OTHER_FILES) // 2))
+    return max(16, min(MOST_CONNECTIONS, (most - OTHER_FILES) // 2))
 
 
 class _Listener:

@@ -5,6 +5,7 @@ To be imported after glance.threads.use().
 
 import logging
 import os
+import resource
 import sys
 
 from oslo_config import cfg
@@ -15,6 +16,10 @@ from glance import conf as options
 from glance.domain import errors
 
 LOG = logging.getLogger(__name__)
+
+# Past graceful_shutdown_timeout the process is killed; so much earlier tasks are handed back.
+HAND_BACK_MARGIN = 5
+MOST_FILES = 65536  # what the soft limit of open files is raised to, where it may be
 
 _CONTEXT_FORMAT = (
     '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s '
@@ -47,6 +52,7 @@ def configure(program, argv=None, *, cli_opts=()):
             default_config_files=_files_in(folder)
             if folder
             else cfg.find_config_files(project='glance', prog='glance-api'),
+            default_config_dirs=cfg.find_config_dirs(project='glance', prog='glance-api'),
         )
     except cfg.ConfigFilesNotFoundError as error:
         raise errors.ConfigError(
@@ -62,6 +68,44 @@ def configure(program, argv=None, *, cli_opts=()):
     for sentence in _unknown(conf):
         LOG.warning('%s', sentence)
     return conf
+
+
+def allow_files():
+    """Raise the soft limit of open files; returns what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return soft
+
+
+def grace(conf):
+    """Seconds that tasks get to end before they are handed back."""
+    return max(0, conf.graceful_shutdown_timeout - HAND_BACK_MARGIN)
+
+
+def say_where(conf, folders, *, staging=True):
+    """Log where this process keeps things."""
+    LOG.info(
+        'State in %s, images in %s%s, database %s',
+        folders.state,
+        folders.images,
+        f', staging in {folders.staging}' if staging else '',
+        bootstrap.shown_database(conf, folders),
+    )
+
+
+def say_who(conf, where):
+    """Log what runs tasks, and where."""
+    LOG.info(
+        'Tasks are run by %s%s, in %s',
+        conf.task.task_executor,
+        f' ({conf.taskflow_executor.engine_mode})'
+        if conf.task.task_executor == 'taskflow'
+        else '',
+        where,
+    )
 
 
 def fail(program, error):

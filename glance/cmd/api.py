@@ -1,4 +1,4 @@
-"""glance-api: serves requests and runs tasks."""
+"""glance-api: serves requests, and runs tasks unless glance-conductor is to."""
 
 import gc
 
@@ -21,14 +21,13 @@ from greenlet import GreenletExit
 from oslo_service import service
 
 from glance import bootstrap
+from glance.api import app  # noqa: F401 - once, before workers are forked
 from glance.cmd import _launchers, _server, _start
 from glance.domain import errors
 
 LOG = logging.getLogger(__name__)
 
 PROGRAM = 'glance-api'
-# Past graceful_shutdown_timeout the process is killed; so much earlier tasks are handed back.
-HAND_BACK_MARGIN = 5
 
 
 def main(argv=None):
@@ -83,8 +82,9 @@ def _listen(conf):
 
 
 def _serve(conf, listener):
-    bootstrap.executor_class(conf.task.task_executor)  # an unknown one ends the start here
-    folders = bootstrap.Folders(conf)
+    if conf.task.conduct:
+        bootstrap.check_executor(conf)  # what cannot run ends the start here
+    folders = bootstrap.Folders(conf, staging=conf.task.conduct)
     _announce(conf, listener, folders)
     bootstrap.prepare_database(conf, folders)
     if conf.workers == 1:
@@ -104,21 +104,11 @@ def _announce(conf, listener, folders):
     host, port = listener.getsockname()[:2]
     shown = f'[{host}]' if ':' in host else host
     LOG.info('glance-api listens on http://%s:%s', shown, port, extra={'action': 'listening'})
-    LOG.info(
-        'State in %s, images in %s, staging in %s, database %s',
-        folders.state,
-        folders.images,
-        folders.staging,
-        bootstrap.shown_database(conf, folders),
-    )
-    LOG.info(
-        'Tasks are run by %s%s, in %s process(es)',
-        conf.task.task_executor,
-        f' ({conf.taskflow_executor.engine_mode})'
-        if conf.task.task_executor == 'taskflow'
-        else '',
-        conf.workers,
-    )
+    _start.say_where(conf, folders, staging=conf.task.conduct)
+    if conf.task.conduct:
+        _start.say_who(conf, f'{conf.workers} process(es)')
+    else:
+        LOG.info('Tasks are run by glance-conductor, not here ([task] conduct = false)')
 
 
 class ApiService(service.ServiceBase):
@@ -140,9 +130,8 @@ class ApiService(service.ServiceBase):
     def start(self):
         try:
             if self._application is None:  # a forked worker: everything is made after the fork
-                self._application = bootstrap.Application(
-                    self._conf, bootstrap.Folders(self._conf)
-                )
+                folders = bootstrap.Folders(self._conf, staging=self._conf.task.conduct)
+                self._application = bootstrap.Application(self._conf, folders)
             self._application.start()
         except errors.ConfigError as error:
             sys.exit(_start.fail(PROGRAM, error))
@@ -168,7 +157,7 @@ class ApiService(service.ServiceBase):
             return
         self._stopping = True
         LOG.info('Stopping: no new requests, no new tasks')
-        grace = max(0, self._conf.graceful_shutdown_timeout - HAND_BACK_MARGIN)
+        grace = _start.grace(self._conf)
         tasks = eventlet.spawn(self._application.executor.stop, grace)
         self._server.kill()  # it accepts no more, and waits for requests that have begun
         with eventlet.Timeout(grace, False), contextlib.suppress(Exception, GreenletExit):

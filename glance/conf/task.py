@@ -12,6 +12,13 @@ OPTS = [
         '"taskflow" runs the steps of a task on an engine, "eventlet" one after '
         'another in a green thread. Results and answers are the same.',
     ),
+    cfg.BoolOpt(
+        'conduct',
+        default=True,
+        help='Whether the processes that serve the API run tasks as well. If not, '
+        'they only accept tasks, which wait as pending for a glance-conductor on '
+        'the same database. glance-conductor runs tasks in any case.',
+    ),
     cfg.IntOpt(
         'task_time_to_live',
         default=48,

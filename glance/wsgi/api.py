@@ -3,8 +3,9 @@
 Configured as glance-api is: the usual files, or OS_GLANCE_CONFIG_DIR. What
 must not live through a fork is made after it: by uWSGI's post-fork hook, by
 application.start() in that of another server, else by the first request of
-each process. From then on the process runs tasks as well, until
-application.stop(), which is called at its exit at the latest.
+each process. From then on the process runs tasks as well, unless [task]
+conduct is false, until application.stop(), which is called at its exit at the
+latest.
 """
 
 from glance import threads
@@ -16,6 +17,7 @@ import os
 import threading
 
 from glance import bootstrap
+from glance.api import app  # noqa: F401 - once, before a server that forks does
 from glance.cmd import _start
 from glance.domain import errors
 
@@ -49,7 +51,11 @@ class _Application:
         self._process = os.getpid()
         self._stopped = False
         threading.Thread(target=self._stop_at_exit, name='stop-at-exit').start()
-        LOG.info('Tasks are run in this process', extra={'action': 'started'})
+        LOG.info(
+            'Tasks are run %s',
+            'in this process' if conf.task.conduct else 'by glance-conductor, not here',
+            extra={'action': 'started'},
+        )
 
     def _stop_at_exit(self):
         """Wait for the end of the main thread; pools would not let atexit be reached."""

@@ -12,9 +12,11 @@ import contextlib
 import dataclasses
 import typing
 
+from glance.domain.checkpoint import Checkpoint
 from glance.domain.entry import Claim, Entry, Held
 from glance.domain.image import Image, Location
 from glance.domain.lease import Lease, Point
+from glance.domain.leftover import Leftover
 from glance.domain.listing import Listing
 from glance.domain.task import Task
 
@@ -33,9 +35,11 @@ class TaskExecutor(abc.ABC):
     queue    a TaskQueue
     flows    task type to Flow
     owner    the name under which this process holds leases
-    logbook  logbook(lease, flow): the logbook of a run, as TaskFlow's engines
+    logbook  logbook(claim, flow): the logbook of a run, as TaskFlow's engines
              take one (Backend), with recall(flow): the FlowDetail of earlier
-             claims, or None; None if runs are not to be remembered
+             claims, or None. Where logbooks are kept outside of the queue's
+             database, logbook.forget(lease) removes those of this claim and
+             of earlier ones. None if runs are not to be remembered
     """
 
     @property
@@ -68,7 +72,8 @@ class Step(abc.ABC):
     """One thing a flow does, with its undo. Holds no state: data travels, tools stay.
 
     The parameters of do() and undo() are found by name among the work of the
-    entry, 'lease', and what earlier steps gave. Both can run twice: a death
+    entry, 'lease', 'predecessor' (who held the task before and did not give it
+    back, or None), and what earlier steps gave. Both can run twice: a death
     between "done" and "remembered" repeats them.
     """
 
@@ -82,6 +87,10 @@ class Step(abc.ABC):
 
     def undo(self, *args: typing.Any, **needs: typing.Any) -> None:
         """Take back whatever do() did, or began to do. Never raises an Exception."""
+
+    def leaves(self, *args: typing.Any, **needs: typing.Any) -> collections.abc.Iterable[Leftover]:
+        """What is left when undo() failed for good, for the sweeper; needs as undo() has them."""
+        return ()
 
     def holds(self, given: typing.Any) -> bool:
         """Whether what an earlier claim's do() returned can still be used here.
@@ -117,6 +126,26 @@ class Flow:
             step for item in self.steps for step in (item if isinstance(item, Group) else (item,))
         ]
 
+    def holding(self, given: collections.abc.Mapping[str, typing.Any]) -> list[str]:
+        """Names of the ended steps that a run can be taken up behind, in order.
+
+        given  what steps that have ended gave, by the name of the step
+
+        A step that has not ended, or does not hold, is done again, and so are
+        those after it: they used what it gave. Steps of one group use nothing
+        of each other.
+        """
+        names: list[str] = []
+        for item in self.steps:
+            steps = item if isinstance(item, Group) else (item,)
+            held = [
+                step.name for step in steps if step.name in given and step.holds(given[step.name])
+            ]
+            names += held
+            if len(held) < len(steps):
+                break
+        return names
+
 
 class Runs(abc.ABC):
     """What steps report, and how they hear that they should stop."""
@@ -127,6 +156,14 @@ class Runs(abc.ABC):
 
         bytes_done  bytes of this step so far, where it moves bytes; the same
                     number again is no progress
+        """
+
+    @abc.abstractmethod
+    def at_work(self, lease: Lease) -> contextlib.AbstractContextManager[None]:
+        """To be held by a thread while it is in a step, to do or to undo it.
+
+        When the run is given up, its Drop is raised there if the thread can be
+        interrupted, and when it leaves if not; Hung if no attempt is left.
         """
 
     @abc.abstractmethod
@@ -160,6 +197,13 @@ class TaskQueue(abc.ABC):
                   given entries of these types up to that version
         running   tasks that this process still runs and must not be given
         """
+
+    @abc.abstractmethod
+    def unclaimable(
+        self, versions: collections.abc.Mapping[str, int]
+    ) -> list[tuple[str, int, int]]:
+        """(type, flow version, how many) of the entries that claim() does not give to
+        a process which knows these versions."""
 
     @abc.abstractmethod
     def renew(
@@ -204,6 +248,10 @@ class TaskQueue(abc.ABC):
     @abc.abstractmethod
     def forget(self, lease: Lease, flow_version: int) -> None:
         """Forget which steps have ended: the run begins anew, with a flow of this version."""
+
+    @abc.abstractmethod
+    def leave(self, lease: Lease, leftovers: collections.abc.Iterable[Leftover]) -> None:
+        """Record what this task could not remove. The same thing twice is one."""
 
     @abc.abstractmethod
     def end(self, lease: Lease) -> None:
@@ -357,6 +405,27 @@ class Staging(abc.ABC):
     @abc.abstractmethod
     def path(self, lease: Lease) -> str:
         """The file into which this claim receives; its folder is made if need be."""
+
+    @abc.abstractmethod
+    def folder(self, lease: Lease, *, earlier: bool = False) -> str:
+        """The folder of this claim, or that of the task, which holds earlier ones as well."""
+
+    @abc.abstractmethod
+    def take_over(
+        self,
+        lease: Lease,
+        predecessor: str | None,
+        *,
+        on_progress: collections.abc.Callable[[int], None] = lambda copied: None,
+    ) -> Checkpoint | None:
+        """Put what an earlier claim received durably under path(lease).
+
+        predecessor  who held the task before and did not give it back
+        on_progress  called now and then with the bytes copied so far; what it
+                     raises ends the work
+
+        Returns how much it is, or None if there is nothing that can be used.
+        """
 
     @abc.abstractmethod
     def remove(self, lease: Lease, *, earlier: bool = False) -> None:

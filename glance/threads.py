@@ -298,6 +298,24 @@ def start_native(function, name):
     return thread
 
 
+def interrupt(thread, error):
+    """Raise an error in a green thread, where it waits; its finally blocks run.
+
+    thread  as current() gave it
+
+    Returns False where that cannot be done: a native thread, one that has ended,
+    the running one.
+    """
+    if not is_green() or thread is current():
+        return False
+    from eventlet import greenthread
+
+    if not thread:  # a greenlet is true while it is under way
+        return False
+    greenthread.kill(thread, error)
+    return True
+
+
 def current():
     """What locks take for the identity of the running thread, green or native."""
     if is_green():

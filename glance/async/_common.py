@@ -23,6 +23,7 @@ class ConductedExecutor(interfaces.TaskExecutor):
             poll_interval=conf.task.poll_interval,
             max_attempts=conf.task.max_attempts,
             stall_timeout=conf.task.stall_timeout,
+            workers=self.workers(conf),
         )
         conf.register_mutate_hook(self._adjust)
 
@@ -37,6 +38,9 @@ class ConductedExecutor(interfaces.TaskExecutor):
     def slots(self, conf):
         """How many tasks may be under way in this process."""
         raise NotImplementedError
+
+    def workers(self, conf):
+        """How many threads the steps of all tasks share; None if each task has its own."""
 
     def run_flow(self, flow, claim):
         """Run a flow for a claim; returns its Passage, raises Drops."""

@@ -27,11 +27,18 @@ class TaskExecutor(_common.ConductedExecutor):
             return min(options.max_tasks, options.max_workers)
         return options.max_tasks
 
+    def workers(self, conf):
+        options = conf.taskflow_executor
+        return options.max_workers if options.engine_mode == 'parallel' else None
+
     def recall(self, flow, claim):
         return self._runner.recall(flow, claim)
 
     def run_flow(self, flow, claim):
         return self._runner.run(flow, claim)
+
+    def forget(self, lease):
+        self._runner.forget(lease)
 
     def stop(self, grace):
         super().stop(grace)

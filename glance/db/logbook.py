@@ -16,7 +16,7 @@ from taskflow.persistence import base, models
 from taskflow.persistence.backends.sqlalchemy import tables
 
 from glance.db import fence
-from glance.db.models import metadata, utcnow
+from glance.db.models import metadata, task_queue, utcnow
 
 LOG = logging.getLogger(__name__)
 
@@ -30,10 +30,22 @@ sa.Index('ix_atomdetails_parent_uuid', _atoms.c.parent_uuid)
 _INSERT_BOOK = sa.insert(_books)
 _INSERT_FLOW = sa.insert(_flows)
 _INSERT_ATOM = sa.insert(_atoms)
-_FLOW = sa.select(_flows).where(_flows.c.uuid == sa.bindparam('t'))
+_FLOW = (
+    sa.select(_flows.c.uuid)
+    .join(_books, _books.c.uuid == _flows.c.parent_uuid)
+    .where(_flows.c.uuid == sa.bindparam('t'))
+)
 _FINISHED = sa.select(_atoms).where(
     _atoms.c.parent_uuid == sa.bindparam('t'), _atoms.c.state == states.SUCCESS
 )
+_FURTHER = (
+    sa.update(task_queue)
+    .where(
+        task_queue.c.task_id == sa.bindparam('t'), task_queue.c.furthest_step < sa.bindparam('s')
+    )
+    .values(furthest_step=sa.bindparam('s'), furthest_bytes=0)
+)
+_FORGET_FLOW = sa.delete(_flows).where(_flows.c.uuid == sa.bindparam('t'))
 _FORGET_ATOMS = sa.delete(_atoms).where(
     _atoms.c.parent_uuid == sa.bindparam('t'),
     _atoms.c.name.in_(sa.bindparam('names', expanding=True)),
@@ -62,8 +74,8 @@ class SqlLogbook(base.Backend):
     def recall(self, flow):
         """The FlowDetail of an earlier claim with its finished steps, or None.
 
-        Finished steps that do not hold any more (Step.holds), and those after
-        them, are forgotten.
+        Finished steps behind which the run cannot be taken up (Flow.holding)
+        are forgotten.
         """
         rows = fence.read(self._database, self._finished)
         if rows is None:
@@ -71,21 +83,13 @@ class SqlLogbook(base.Backend):
         detail = models.FlowDetail(flow.type, self._lease.task_id)
         detail.state = states.PENDING
         finished = {row.name: row for row in rows}
-        stale = set()
-        for step in flow.each():
-            row = finished.pop(step.name, None)
-            if row is None:
-                continue
-            if stale or not step.holds(row.results):
-                stale.add(step.name)
-                continue
-            detail.add(models.TaskDetail.from_dict(_as_dict(row)))
-        stale.update(finished)  # of steps that this flow does not have
-        if stale:
-            LOG.info('Task %s: %s must be done again', self._lease.task_id, ', '.join(stale))
+        for name in flow.holding({row.name: row.results for row in rows}):
+            detail.add(models.TaskDetail.from_dict(_as_dict(finished.pop(name))))
+        if finished:
+            LOG.info('Task %s: %s must be done again', self._lease.task_id, ', '.join(finished))
             self.write(
                 lambda connection: connection.execute(
-                    _FORGET_ATOMS, {'t': self._lease.task_id, 'names': list(stale)}
+                    _FORGET_ATOMS, {'t': self._lease.task_id, 'names': list(finished)}
                 )
             )
         self.begun = True
@@ -101,11 +105,18 @@ class SqlLogbook(base.Backend):
         return fence.write(self._database, self._lease, function)
 
     def remember(self, atom):
-        """Write a finished step, and with the first one book and flow."""
+        """Write a finished step, and with the first one book and flow.
+
+        The entry's furthest point goes with it, so that a death right after it
+        is no attempt that got nowhere.
+        """
         task_id, at = self._lease.task_id, utcnow()
+        finished = self._connection.finished() + 1
 
         def insert(connection):
             if not self.begun:
+                if self._lease.number > 1:  # only a book removed by hand leaves its flow
+                    connection.execute(_FORGET_FLOW, {'t': task_id})
                 connection.execute(
                     _INSERT_BOOK, {'uuid': task_id, 'name': task_id, 'meta': {}, 'created_at': at}
                 )
@@ -135,6 +146,7 @@ class SqlLogbook(base.Backend):
                     'created_at': at,
                 },
             )
+            connection.execute(_FURTHER, {'t': task_id, 's': finished})
 
         self.write(insert)
         self.begun = True
@@ -144,10 +156,15 @@ class _Connection(base.Connection):
     def __init__(self, backend, unremembered):
         self._backend = backend
         self.remembered = set(unremembered)
+        self._needless = len(self.remembered)
 
     @property
     def backend(self):
         return self._backend
+
+    def finished(self):
+        """How many steps are remembered."""
+        return len(self.remembered) - self._needless
 
     def update_atom_details(self, atom_detail):
         if atom_detail.state == states.SUCCESS and atom_detail.name not in self.remembered:

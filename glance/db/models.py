@@ -145,6 +145,24 @@ image_locations = sa.Table(
     sa.Index('ix_image_locations_status', 'status'),
 )
 
+# What a task could not remove when it ended; written under its fence, so that the same thing
+# stands here once.
+leftovers = sa.Table(
+    'leftovers',
+    metadata,
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True),
+    sa.Column('task_id', Name(36), nullable=False),
+    sa.Column('owner', Name(255)),  # who could not remove it; begins with its host
+    sa.Column('kind', Name(30), nullable=False),
+    sa.Column('store', Name(255)),
+    sa.Column('address', LongText, nullable=False),
+    sa.Column('recorded_at', sa.Double, nullable=False),
+    sa.Index('ix_leftovers_task_id', 'task_id'),
+)
+
+# One row, made with the table: the id that the folders of this deployment bear.
+deployment = sa.Table('deployment', metadata, sa.Column('id', sa.String(32), primary_key=True))
+
 
 class now(expression.FunctionElement):
     """The database's clock: seconds since 1970, with fractions."""

@@ -1,12 +1,14 @@
 """The queue of accepted tasks: claims, leases, outcomes, and the commit of an import."""
 
+import dataclasses
 import json
+import types
 
 import sqlalchemy as sa
 
 from glance import interfaces
 from glance.db import fence, image_repository, task_repository
-from glance.db.models import now, task_queue, tasks, utcnow
+from glance.db.models import leftovers, now, task_queue, tasks, utcnow
 from glance.domain import errors
 from glance.domain.entry import Claim, Held, Outcome
 from glance.domain.lease import Lease, LostLease, Point
@@ -75,6 +77,8 @@ _STATE = sa.select(_c.outcome, _c.message, _c.cancel_requested).where(
     _c.task_id == sa.bindparam('t')
 )
 
+_IMAGE = sa.select(tasks.c.image_id).where(tasks.c.id == sa.bindparam('t'))
+
 _NUMBER = sa.select(_c.lease).where(_c.task_id == sa.bindparam('t'))
 
 _SUCCEED = (
@@ -91,6 +95,26 @@ _REBASE = (
     .where(_c.task_id == sa.bindparam('t'))
     .values(flow_version=sa.bindparam('v'))
 )
+
+_LEFT = sa.select(leftovers.c.kind, leftovers.c.address, leftovers.c.store).where(
+    leftovers.c.task_id == sa.bindparam('t')
+)
+_OWNER = sa.select(_c.owner).where(_c.task_id == sa.bindparam('t'))
+_LEAVE = sa.insert(leftovers).values(recorded_at=now())
+
+
+UNREADABLE = 'The entry of the task in the queue cannot be read; what it was to do is not known.'
+
+
+def _known(versions):
+    """Whether an entry is of a type, and not above the version, that a process knows."""
+    return sa.or_(
+        sa.false(),
+        *(
+            sa.and_(_c.type == type_, _c.flow_version <= version)
+            for type_, version in versions.items()
+        ),
+    )
 
 
 def _mine(lease):
@@ -113,15 +137,7 @@ class SqlTaskQueue(interfaces.TaskQueue):
         # One more row than wanted for each that may have to be left out below.
         candidates = (
             sa.select(_c.task_id, _c.owner)
-            .where(
-                sa.or_(_c.expires_at.is_(None), _c.expires_at < now()),
-                sa.or_(
-                    *(
-                        sa.and_(_c.type == type_, _c.flow_version <= version)
-                        for type_, version in versions.items()
-                    )
-                ),
-            )
+            .where(sa.or_(_c.expires_at.is_(None), _c.expires_at < now()), _known(versions))
             .order_by(_c.priority.desc(), _c.posted_at, _c.task_id)
             .limit(limit + len(running))
             .with_for_update(skip_locked=True)
@@ -139,9 +155,21 @@ class SqlTaskQueue(interfaces.TaskQueue):
             connection.execute(_TAKE, {'ids': free, 'by': owner, 'seconds': seconds})
             connection.execute(_BEGIN, {'ids': free, 'at': utcnow()})
             rows = {row.task_id: row for row in connection.execute(_TAKEN, {'ids': free})}
-            return [_claim(rows[task_id], held_by[task_id]) for task_id in free]
+            return [
+                _claim(_readable(connection, rows[task_id]), held_by[task_id]) for task_id in free
+            ]
 
         return self._database.write(take)
+
+    def unclaimable(self, versions):
+        statement = (
+            sa.select(_c.type, _c.flow_version, sa.func.count())
+            .where(sa.not_(_known(versions)))
+            .group_by(_c.type, _c.flow_version)
+            .order_by(_c.type, _c.flow_version)
+        )
+        rows = self._database.read(lambda connection: connection.execute(statement).all())
+        return [tuple(row) for row in rows]
 
     def renew(self, owner, furthest, *, seconds):
         rows = [
@@ -219,6 +247,19 @@ class SqlTaskQueue(interfaces.TaskQueue):
 
         fence.write(self._database, lease, begin_anew)
 
+    def leave(self, lease, leftovers):
+        wanted = [dataclasses.asdict(one) for one in dict.fromkeys(leftovers)]
+
+        def record(connection):
+            known = [dict(row._mapping) for row in connection.execute(_LEFT, {'t': lease.task_id})]
+            fresh = [one for one in wanted if one not in known]
+            if fresh:
+                owner = connection.scalar(_OWNER, {'t': lease.task_id})
+                rows = [one | {'task_id': lease.task_id, 'owner': owner} for one in fresh]
+                connection.execute(_LEAVE, rows)
+
+        fence.write(self._database, lease, record)
+
     def end(self, lease):
         def ending(connection):
             state = connection.execute(_STATE, {'t': lease.task_id}).one()
@@ -265,12 +306,33 @@ class SqlTaskQueue(interfaces.TaskQueue):
         return self._database.write(lambda connection: connection.execute(statement).rowcount) > 0
 
 
+def _readable(connection, row):
+    """A row as dictionary, its work decoded; where that cannot be, the task has failed.
+
+    Nothing may be raised here: other tasks are claimed by the same transaction.
+    What such a task owns is found by its image, which discard() is given.
+    """
+    fields = dict(row._mapping)
+    try:
+        fields['work'] = json.loads(row.work)
+        if not isinstance(fields['work'], dict):
+            raise ValueError('It is no object.')
+    except (ValueError, TypeError, RecursionError):
+        image_id = connection.scalar(_IMAGE, {'t': row.task_id})
+        fields['work'] = {'image_id': image_id} if image_id else {}
+        if row.outcome is None:
+            fields |= {'outcome': Outcome.FAILURE, 'message': UNREADABLE}
+            connection.execute(_FAIL, {'t': row.task_id, 'm': UNREADABLE})
+            connection.execute(_FORGET, {'t': row.task_id})
+    return types.SimpleNamespace(**fields)
+
+
 def _claim(row, predecessor):
     return Claim(
         lease=Lease(row.task_id, row.lease),
         type=row.type,
         flow_version=row.flow_version,
-        work=json.loads(row.work),
+        work=row.work,
         attempts=row.attempts,
         furthest=Point(row.furthest_step, row.furthest_bytes),
         outcome=row.outcome,

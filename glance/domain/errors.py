@@ -191,12 +191,12 @@ class Cancelled(ImportFailed):
 
 
 class AttemptsUsedUp(ImportFailed):
-    """The processes that ran this task died too often at the same place."""
+    """The processes that ran this task died, or it hung, too often at the same place."""
 
     code = 'attempts_used_up'
 
     def __init__(self, attempts: int, step: str):
         super().__init__(
             f'Given up after {attempts} attempts that ended with the death of their '
-            f'process and got no further than step "{step}".'
+            f'process or in a standstill, and got no further than step "{step}".'
         )

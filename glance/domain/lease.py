@@ -12,6 +12,8 @@ undone, nothing more is written, and the next claim continues.
       DatabaseGone  the database does not answer
       Stalled       no progress for stall_timeout
       Ended         the task has ended already; there is nothing to do
+
+Hung is an Exception: it ends one undo, so that the others are done.
 """
 
 import dataclasses
@@ -58,3 +60,7 @@ class Stalled(Drop):
 
 class Ended(Drop):
     """The task turned out to have ended; what it made must not be undone."""
+
+
+class Hung(Exception):
+    """An undo made no progress for stall_timeout, and no attempt is left to try it again."""

@@ -1,7 +1,8 @@
-"""Claims entries, renews leases, hears cancels, begins runs, ends failed tasks.
+"""Claims entries, begins runs, ends failed tasks.
 
 The database is the truth: wake() only saves the wait for the next look at it.
-One thread claims, one watches over the leases; runs have a bounded pool.
+One thread claims, one watches over the runs (engine/watch.py); runs have a
+bounded pool.
 """
 
 import enum
@@ -16,10 +17,11 @@ from glance.domain import errors
 from glance.domain.entry import Outcome
 from glance.domain.lease import DatabaseGone, Drop, HandBack, LostLease, Stalled
 from glance.engine.runs import LiveRuns
+from glance.engine.unclaimable import Unclaimable
+from glance.engine.watch import Watch
 
 LOG = logging.getLogger(__name__)
 
-WATCH_INTERVAL = 1.0  # seconds between two looks at the cancel flags
 GATHER_TIME = 0.01  # seconds in which more tasks may be posted, to be claimed at once
 LEAVE_TIME = 5.0  # seconds that runs get to notice that they were told to stop
 OUTAGE_PAUSE = 2.0  # seconds between two tries while the database does not answer
@@ -41,6 +43,7 @@ class Conductor:
             claim ended
     forget  forget(lease): what recall() could find is not to be found any more
     slots   tasks at the same time
+    workers  threads that the steps of all tasks share; None: each task has its own
 
     Times in seconds: lease_time a claim holds, poll_interval between looks at
     the queue, stall_timeout without progress until a run is given up.
@@ -62,11 +65,13 @@ class Conductor:
         poll_interval,
         max_attempts,
         stall_timeout,
+        workers=None,
     ):
         self.runs = LiveRuns()
         self._queue = queue
         self._flows = flows
         self._versions = {flow.type: flow.version for flow in flows.values()}
+        self._unclaimable = Unclaimable(queue, self._versions)
         self._owner = owner
         self._run_flow = run
         self._recall = recall
@@ -75,28 +80,31 @@ class Conductor:
         self._lease_time = lease_time
         self._poll_interval = poll_interval
         self._max_attempts = max_attempts
-        self._stall_timeout = stall_timeout
         self._wake = threading.Event()
-        self._look = threading.Event()
         self._left = threading.Event()
         self._stopping = False
-        self._watching = False
         self._pool = None
-        self._threads = []
+        self._claimer = None
+        self._watch = Watch(
+            queue,
+            self.runs,
+            owner,
+            lease_time=lease_time,
+            stall_timeout=stall_timeout,
+            workers=workers,
+        )
 
     def start(self):
         self._pool = threads.pool(self._slots)
-        self._watching = True
-        for body in (self._claim_on, self._watch_on):
-            thread = threading.Thread(target=body, name=body.__name__, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._claimer = threading.Thread(target=self._claim_on, name='claim', daemon=True)
+        self._claimer.start()
+        self._watch.start()
 
     def adjust(self, *, poll_interval, max_attempts, stall_timeout):
         """Go on with these values."""
         self._poll_interval = poll_interval
         self._max_attempts = max_attempts
-        self._stall_timeout = stall_timeout
+        self._watch.stall_timeout = stall_timeout
         self.wake()
 
     def wake(self):
@@ -105,7 +113,7 @@ class Conductor:
 
     def look(self):
         """Look at the cancel flags now."""
-        self._look.set()
+        self._watch.look()
 
     def stop(self, grace):
         """Claim no more; hand back what has not ended after grace seconds."""
@@ -124,10 +132,9 @@ class Conductor:
                     self._lease_time,
                     extra={'action': 'task_left'},
                 )
-        self._watching = False
-        self._look.set()
-        for thread in self._threads:
-            thread.join(self.leave_time)
+        self._watch.stop(self.leave_time)
+        if self._claimer is not None:
+            self._claimer.join(self.leave_time)
         if self._pool is not None and not len(self.runs):
             self._pool.shutdown(wait=False)  # nothing is in it
 
@@ -149,9 +156,10 @@ class Conductor:
             self._wake.clear()
             pause = self._poll_interval
             free = self._slots - len(self.runs)
-            if free > 0:
+            if free > 0 and not self._watch.is_blocked():
                 try:
                     self._begin(free)
+                    self._unclaimable.look()
                 except errors.DatabaseUnavailable:
                     pause = max(pause, OUTAGE_PAUSE)
                 except Exception:  # whatever it was, later tasks must not wait for ever
@@ -171,57 +179,6 @@ class Conductor:
             self.runs.begin(claim)
         for claim in claims:
             self._pool.submit(self._run, claim)
-
-    # ------------------------------------------------------------- watching
-
-    def _watch_on(self):
-        renew_every = self._lease_time / 3
-        renewed_at = time.monotonic()
-        while self._watching:
-            self._look.wait(min(WATCH_INTERVAL, renew_every))
-            self._look.clear()
-            if not len(self.runs):
-                renewed_at = time.monotonic()
-                continue
-            try:
-                self._hear()
-                # A step that has ended is noted soon, for what is said if the process dies.
-                advanced = any(run.furthest.step > run.noted_step for run in self.runs)
-                if advanced or time.monotonic() - renewed_at >= renew_every:
-                    renewed_at = time.monotonic()
-                    self._renew()
-            except errors.DatabaseUnavailable:
-                continue  # said where it was found; leases that nobody takes can be renewed later
-            except Exception:
-                LOG.exception('Renewing leases failed; trying again')
-
-    def _hear(self):
-        running = list(self.runs)  # before asking: what begins meanwhile is not missed below
-        held = {one.lease: one.cancel_requested for one in self._queue.held(self._owner)}
-        for run in running:
-            lease = run.claim.lease
-            if lease not in held:
-                run.stop = run.stop or LostLease(str(lease))
-            elif held[lease]:
-                run.cancelled = True
-
-    def _renew(self):
-        now = time.monotonic()
-        furthest = {}
-        for run in self.runs:
-            if now - run.progress_at > self._stall_timeout:
-                if run.stop is None:
-                    LOG.error(
-                        'Task %s has made no progress for %s seconds; its run is given up',
-                        run.claim.lease.task_id,
-                        self._stall_timeout,
-                        extra={'action': 'task_stalled'},
-                    )
-                    run.stop = Stalled()
-            else:
-                furthest[run.claim.lease] = run.furthest
-                run.noted_step = run.furthest.step
-        self._queue.renew(self._owner, furthest, seconds=self._lease_time)
 
     # ------------------------------------------------------------- running
 
@@ -260,10 +217,11 @@ class Conductor:
     def _pass_through(self, claim):
         lease = claim.lease
         flow = self._flows[claim.type]
+        self.runs.get(lease).spent = spent = claim.attempts >= self._max_attempts
         outcome, message = claim.outcome, claim.message
         if outcome != Outcome.SUCCESS:
-            outcome, message = self._attempt(flow, claim)
-        flow.tidy(lease)
+            outcome, message = self._attempt(flow, claim, spent)
+        self._removed(lease, flow.tidy, lease)
         self._forget(lease)
         self._queue.end(lease)
         LOG.info(
@@ -274,10 +232,9 @@ class Conductor:
             extra={'action': f'task_{outcome}'},
         )
 
-    def _attempt(self, flow, claim):
+    def _attempt(self, flow, claim, spent):
         """Run the flow from where an earlier claim ended; returns outcome and message."""
         lease = claim.lease
-        spent = claim.attempts >= self._max_attempts
         goes_on = claim.resumed and not spent and self._goes_on(flow, claim)
         if claim.resumed and not goes_on:
             self._discard(flow, claim)
@@ -328,7 +285,18 @@ class Conductor:
         """Remove all that the task owns, its memory first: a death must not leave it alone."""
         self._forget(claim.lease)
         self._queue.forget(claim.lease, flow.version)
-        flow.discard(claim.lease, claim.work)
+        self._removed(claim.lease, flow.discard, claim.lease, claim.work)
+
+    def _removed(self, lease, remove, *args):
+        """Have a flow remove things; one that breaks must not keep the task from its end."""
+        try:
+            remove(*args)
+        except Exception:
+            LOG.exception(
+                'Task %s: not all that it leaves could be removed',
+                lease.task_id,
+                extra={'action': 'remove_failed'},
+            )
 
     def _dropped(self, claim, drop):
         """Give the entry of a dropped run back, as soon as the database answers."""
@@ -341,12 +309,13 @@ class Conductor:
         )
         if isinstance(drop, LostLease):
             return
-        furthest = self.runs.get(lease).furthest
+        run = self.runs.get(lease)
+        run.stop = run.stop or drop  # what is given back must not be renewed
         if isinstance(drop, DatabaseGone):
             time.sleep(OUTAGE_PAUSE)  # it would only be claimed again, and dropped again
         while True:
             try:
-                self._queue.release(lease, furthest, died=isinstance(drop, Stalled))
+                self._queue.release(lease, run.furthest, died=isinstance(drop, Stalled))
                 return
             except errors.DatabaseUnavailable:
                 if self._stopping:

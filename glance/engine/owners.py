@@ -52,9 +52,12 @@ class Owner:
 
     def dead(self, names):
         """Those of these owners that were processes of this host and are gone."""
-        return [name for name in names if name != self.name and self._is_dead(name)]
+        return [name for name in names if self.is_dead(name)]
 
-    def _is_dead(self, name):
+    def is_dead(self, name):
+        """Whether this owner was a process of this host and is gone."""
+        if name == self.name:
+            return False
         try:
             host, folder, boot, _process = name.split('/')
         except ValueError:
@@ -95,7 +98,7 @@ def _can_be_locked(path):
 
 
 def _file_of(name):
-    return f'{name.rsplit("/", 1)[1]}.owner'
+    return f'{name.rpartition("/")[2]}.owner'
 
 
 def _folder_id(folder):

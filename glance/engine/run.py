@@ -40,20 +40,22 @@ class FlowRunner:
     runs     the LiveRuns of the conductor, to stop the siblings of a dropped step
     pool     the one pool in which the steps of all engines run (parallel mode),
              or None: each engine runs its steps in its own thread (serial mode)
-    logbook  logbook(lease, flow) -> Backend with recall(); None keeps nothing
+    logbook  logbook(claim, flow) -> Backend with recall(), and forget(lease) if what it
+             keeps has to be removed (interfaces.TaskExecutor); None keeps nothing
     """
 
     def __init__(self, runs, pool=None, logbook=None):
         self._runs = runs
         self._pool = pool
         nothing = MemoryLogbook()
-        self._logbook = logbook or (lambda lease, flow: nothing)
+        self._logbook = logbook or (lambda claim, flow: nothing)
+        self.forget = getattr(logbook, 'forget', lambda lease: None)
         self._compilers = {}
         self._recalled = {}  # lease to (logbook, FlowDetail), between recall() and run()
 
     def recall(self, flow, claim):
         """Whether run() can go on where an earlier claim ended."""
-        logbook = self._logbook(claim.lease, flow)
+        logbook = self._logbook(claim, flow)
         detail = logbook.recall(flow)
         if detail is None:
             return False
@@ -64,7 +66,7 @@ class FlowRunner:
     def run(self, flow, claim):
         """Run a flow for a claim; returns the Passage. Raises Drops."""
         logbook, detail = self._recalled.pop(claim.lease, None) or (
-            self._logbook(claim.lease, flow),
+            self._logbook(claim, flow),
             models.FlowDetail(flow.type, uuidutils.generate_uuid()),
         )
         one = self._engine(flow, logbook, detail)

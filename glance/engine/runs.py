@@ -1,9 +1,10 @@
 """What the runs of this process report, and what they are told."""
 
+import contextlib
 import dataclasses
 import time
 
-from glance import interfaces
+from glance import interfaces, threads
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome
 from glance.domain.lease import Drop, LostLease, Point, Stalled
@@ -19,7 +20,15 @@ class Run:
     stop: Drop | None = None  # raised at the next look
     cancelled: bool = False
     failing: bool = False  # the outcome is failure: only undo is left to do
+    spent: bool = False  # no attempt is left: what hangs now is left over
     progress_at: float = dataclasses.field(default_factory=time.monotonic)
+    at_work: set = dataclasses.field(default_factory=set)  # threads that are in a step
+    # what was raised in them, or will be when they come back
+    interrupted: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def stalled(self):
+        return isinstance(self.stop, Stalled)
 
     @property
     def furthest(self):
@@ -63,7 +72,50 @@ class LiveRuns(interfaces.Runs):
 
         Not those declared stalled: the fence makes what they may still do harmless.
         """
-        return {run.claim.lease.task_id for run in self if not isinstance(run.stop, Stalled)}
+        return {run.claim.lease.task_id for run in self if not run.stalled}
+
+    def busy(self):
+        """How many threads are in a step."""
+        return sum(len(run.at_work) for run in self)
+
+    def stuck(self):
+        """How many of them are in a step of a run that was given up."""
+        return sum(len(run.at_work) for run in self if run.stalled)
+
+    @contextlib.contextmanager
+    def at_work(self, lease):
+        run = self.get(lease)
+        thread = threads.current()
+        run.progress_at = time.monotonic()
+        run.at_work.add(thread)
+        try:
+            yield
+        except Drop:
+            raise
+        except BaseException as error:
+            # Libraries make errors of their own of what goes through them.
+            if run.interrupted.get(thread, error) is not error:
+                raise run.interrupted[thread] from error
+            raise
+        else:
+            if thread in run.interrupted:
+                raise run.interrupted[thread]  # it was swallowed, or could not be raised
+        finally:
+            run.at_work.discard(thread)
+            run.interrupted.pop(thread, None)
+
+    def interrupt(self, run, kind):
+        """Raise an error of this kind in all threads that are in a step of a run.
+
+        Returns False if one of them goes on, or there was none. It gets the error
+        when it comes back.
+        """
+        raised = []
+        for thread in list(run.at_work):
+            if thread in run.at_work:  # others ran meanwhile
+                run.interrupted[thread] = error = kind()
+                raised.append(threads.interrupt(thread, error))
+        return bool(raised) and all(raised)
 
     def progress(self, lease, bytes_done=None):
         run = self.get(lease)

@@ -7,7 +7,7 @@ import logging
 from glance import toolbox
 from glance.domain import errors
 from glance.domain.entry import Outcome
-from glance.domain.lease import Drop, Ended
+from glance.domain.lease import Drop, Ended, Hung
 from glance.image_data import files
 
 LOG = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ def do(step, values):
     try:
         tools.runs.check(lease)
         LOG.debug('Task %s: step %s begins', lease.task_id, step.name)
-        given = step.do(**{name: values[name] for name in needs(type(step).do)})
+        with tools.runs.at_work(lease):
+            given = step.do(**{name: values[name] for name in needs(type(step).do)})
         tools.runs.done(lease)
     except Drop as drop:
         LOG.debug('Task %s: step %s dropped (%s)', lease.task_id, step.name, type(drop).__name__)
@@ -72,20 +73,52 @@ def undo(step, values):
     """Undo a step. Raises only Drops: one step's trouble must not keep others from theirs."""
     lease = values['lease']
     LOG.debug('Task %s: step %s is being undone', lease.task_id, step.name)
-    arguments = {name: values.get(name) for name in needs(type(step).undo)}
+    remove(
+        lease,
+        f'step {step.name} could not be undone',
+        lambda: step.undo(**_named(type(step).undo, values)),
+        lambda: step.leaves(**_named(type(step).leaves, values)),
+    )
+
+
+def remove(lease, trouble, take_away, leaves):
+    """Remove something of a task; record it for the sweeper if that cannot be done.
+
+    trouble    what to say in the log if it cannot
+    take_away  take_away(): removes it; idempotent
+    leaves     leaves(): the Leftovers if it could not
+
+    Raises only Drops.
+    """
     for remaining in reversed(range(UNDO_TRIES)):
         try:
-            step.undo(**arguments)
-        except Exception:
-            if remaining:
+            with toolbox.current().runs.at_work(lease):
+                take_away()
+            return
+        except Exception as error:
+            if remaining and not isinstance(error, Hung):
                 continue
-            LOG.exception(
-                'Task %s: step %s could not be undone',
-                lease.task_id,
-                step.name,
-                extra={'action': 'undo_failed'},
-            )
-        break
+            LOG.exception('Task %s: %s', lease.task_id, trouble, extra={'action': 'undo_failed'})
+            _record(lease, leaves)
+            return
+
+
+def _record(lease, leaves):
+    try:
+        leftovers = list(leaves())
+        if leftovers:
+            toolbox.current().queue.leave(lease, leftovers)
+    except Exception:
+        LOG.exception(
+            'Task %s: what is left could not be recorded',
+            lease.task_id,
+            extra={'action': 'leave_failed'},
+        )
+
+
+def _named(function, values):
+    """The values that a function takes, None for those that there are none of."""
+    return {name: values.get(name) for name in needs(function)}
 
 
 def _explained(step, error, lease):

@@ -1,6 +1,7 @@
 """The import of an image: fetch a URL and make an image of it."""
 
 from glance import toolbox
+from glance.domain.leftover import Leftover
 from glance.flows import calls, steps
 from glance.interfaces import Flow
 
@@ -17,7 +18,13 @@ def discard(lease, work):
 
 def tidy(lease):
     """Remove what this claim and those before it staged."""
-    toolbox.current().staging.remove(lease, earlier=True)
+    staging = toolbox.current().staging
+    calls.remove(
+        lease,
+        'what it staged could not be removed',
+        lambda: staging.remove(lease, earlier=True),
+        lambda: [Leftover('staging', staging.folder(lease, earlier=True))],
+    )
 
 
 def get_flow():

@@ -5,6 +5,7 @@ Data travels by name, tools are taken from the toolbox of the process.
 
 import contextlib
 import datetime
+import logging
 import os.path
 import time
 
@@ -12,8 +13,11 @@ from glance import toolbox
 from glance.domain import errors
 from glance.domain.image import Image, Location, Status
 from glance.domain.lease import LostLease
+from glance.domain.leftover import Leftover
 from glance.image_data import copying, formats, sources
 from glance.interfaces import Step
+
+LOG = logging.getLogger(__name__)
 
 
 class CreateRecord(Step):
@@ -43,20 +47,26 @@ class CreateRecord(Step):
     def undo(self, lease, image_id):
         toolbox.current().images.remove(lease, image_id)
 
+    def leaves(self, image_id):
+        return [Leftover('image', image_id)]
+
 
 class Fetch(Step):
     """Receive the source into the staging folder of this claim.
 
-    Needs     lease, import_from, image_id
+    Needs     lease, predecessor, import_from, image_id
     Gives     staged: path, size in bytes, checksum (MD5) and os_hash_value
               (SHA-512) in hexadecimal
     Undo      removes the staging folder of this claim
+
+    What an earlier claim received is not fetched again if the source proves
+    that the file is the same.
     """
 
     name = 'fetch'
     gives = 'staged'
 
-    def do(self, lease, import_from, image_id):
+    def do(self, lease, predecessor, import_from, image_id):
         tools = toolbox.current()
         wanted = _WantedStill(lease, image_id)
 
@@ -68,20 +78,26 @@ class Fetch(Step):
             tools.runs.check(lease)  # a silent source is no progress
             wanted.look()
 
-        with (
-            _let_go(lease, lambda: tools.staging.remove(lease)),
-            sources.open(
+        with _let_go(lease, lambda: tools.staging.remove(lease)):
+            checkpoint, received = _taken_over(lease, predecessor, on_progress)
+            path = tools.staging.path(lease)
+            with sources.open(
                 import_from,
                 tools.import_filter,
                 tools.resolver,
                 on_wait=on_wait,
+                checkpoint=checkpoint,
                 **vars(tools.fetch_limits),
-            ) as source,
-        ):
-            path = tools.staging.path(lease)
-            copied = copying.receive(
-                source, path, on_progress=on_progress, pool=tools.byte_threads
-            )
+            ) as source:
+                if checkpoint is not None:
+                    _log_taking_up(lease, checkpoint, source)
+                copied = copying.receive(
+                    source,
+                    path,
+                    on_progress=on_progress,
+                    pool=tools.byte_threads,
+                    received=received,
+                )
         return {
             'path': path,
             'size': copied.size,
@@ -94,6 +110,44 @@ class Fetch(Step):
 
     def undo(self, lease):
         toolbox.current().staging.remove(lease)
+
+    def leaves(self, lease):
+        return [Leftover('staging', toolbox.current().staging.folder(lease))]
+
+
+def _taken_over(lease, predecessor, on_progress):
+    """The Checkpoint of an earlier claim, and the digests up to it; or None, None."""
+    tools = toolbox.current()
+    checkpoint = tools.staging.take_over(
+        lease, predecessor, on_progress=lambda _copied: tools.runs.progress(lease)
+    )
+    received = checkpoint and copying.read_again(
+        tools.staging.path(lease),
+        checkpoint.offset,
+        on_progress=on_progress,
+        pool=tools.byte_threads,
+    )
+    return (checkpoint, received) if received else (None, None)
+
+
+def _log_taking_up(lease, checkpoint, source):
+    if source.begins_at:
+        LOG.info(
+            'Task %s: the fetch goes on at byte %s of %s',
+            lease.task_id,
+            source.begins_at,
+            source.size,
+            extra={'action': 'fetch_resumed'},
+        )
+    else:
+        LOG.info(
+            'Task %s: %s bytes are here, but %s does not say that they are of the same file; '
+            'the fetch begins again',
+            lease.task_id,
+            checkpoint.offset,
+            source.name,
+            extra={'action': 'fetch_begun_again'},
+        )
 
 
 class Check(Step):
@@ -145,6 +199,10 @@ class Store(Step):
 
     def undo(self, lease, image_id):
         _delete(lease, toolbox.current().images.announced(lease, image_id))
+
+    def leaves(self, lease, image_id):
+        announced = toolbox.current().images.announced(lease, image_id)
+        return [Leftover('location', one.url, one.store) for one in announced]
 
 
 def _delete(lease, announced):

@@ -59,15 +59,18 @@ class Asking:
         self._socket = None
         self._answer = None
 
-    def answer(self, login):
+    def answer(self, login, checkpoint=None):
         """Connect and ask; returns http.client's answer, its body still to come.
 
-        login  user and password to send, or None
+        login       user and password to send, or None
+        checkpoint  the Checkpoint behind which to go on if it is still the same file
         """
         self._connect()
         headers = {'Accept-Encoding': 'identity', 'Connection': 'close', 'User-Agent': 'glance'}
         if login is not None:
             headers['Authorization'] = basic(login)
+        if checkpoint is not None:
+            headers |= {'Range': f'bytes={checkpoint.offset}-', 'If-Range': checkpoint.validator}
         with self.translated('before it answered'):
             self._connection.request('GET', self._wanted(headers), headers=headers)
             self._socket = self._connection.sock

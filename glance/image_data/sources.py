@@ -2,17 +2,17 @@
 
 One source is one connection of our own making: no pool, no proxy from the
 environment, no cookies, no decoding, and redirects are followed by hand, each
-through the import filter again.
+through the import filter again. What is here already is not sent again if the
+source proves that it still has the same file.
 """
 
 import http.client
-import re
 import time
 import urllib.parse
 
 from glance.domain import errors
 from glance.domain.import_filter import mask
-from glance.image_data import patience
+from glance.image_data import heads, patience
 from glance.image_data.connections import Asking, Means, ascii_only
 from glance.image_data.proxies import Proxy
 
@@ -33,6 +33,7 @@ def open(
     proxy=None,
     ca_file=None,
     on_wait=None,
+    checkpoint=None,
 ):
     """Connect to a source, ask for the file, and read the head of the answer.
 
@@ -49,6 +50,8 @@ def open(
     ca_file          certificates to trust besides the system's
     on_wait          called every few seconds while nothing comes; what it
                      raises ends the wait
+    checkpoint       the Checkpoint of what is here already: the source is asked
+                     to go on behind it, and Source.begins_at says whether it does
 
     Returns a Source, to be used in a with statement or to be closed.
 
@@ -65,6 +68,12 @@ def open(
         ca_file,
         on_wait or (lambda: None),
     )
+    rest = checkpoint and _ask(address, allowed, resolver, means, size_cap, checkpoint)
+    return rest or _ask(address, allowed, resolver, means, size_cap)
+
+
+def _ask(address, allowed, resolver, means, size_cap, checkpoint=None):
+    """The Source to which an address leads; None if it has to be asked without the checkpoint."""
     login = None
     for number in range(MOST_REDIRECTS + 1):
         target = allowed.check(address, resolver)
@@ -72,10 +81,13 @@ def open(
             login = target.login  # of the first address only; redirects are not handed it
         asking = Asking(address, target, means)
         try:
-            answer = asking.answer(login)
+            answer = asking.answer(login, checkpoint)
             led_to = answer.headers.get('location') if answer.status in REDIRECTS else None
             if led_to is None:
-                return Source(asking, answer, size_cap)
+                if checkpoint and not _is_of_use(answer, checkpoint):
+                    asking.close()
+                    return None
+                return Source(asking, answer, size_cap, checkpoint)
             # http.client reads headers as Latin-1.
             address = urllib.parse.urljoin(
                 address, ascii_only(led_to.encode('latin-1', 'replace'))
@@ -90,26 +102,39 @@ def open(
     )
 
 
+def _is_of_use(answer, checkpoint):
+    """Whether a request for the rest was answered with the rest, the whole, or an error."""
+    if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
+        return heads.continues(answer, checkpoint)
+    return answer.status != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+
+
 class Source:
     """A file that is being sent.
 
     name       the address it comes from, masked
-    size       bytes as announced, or None
-    validator  ETag or Last-Modified, or None: the same as long as the file is
+    size       bytes of the whole file as announced, or None
+    validator  what proves later that it is the same file, or None
+    begins_at  bytes of the file that are not sent, because they are here already
     """
 
-    def __init__(self, asking, answer, size_cap):
+    def __init__(self, asking, answer, size_cap, checkpoint=None):
         self.name = asking.name
-        if answer.status != http.HTTPStatus.OK:
+        self.begins_at = 0
+        if answer.status == http.HTTPStatus.PARTIAL_CONTENT and checkpoint is not None:
+            self.begins_at = checkpoint.offset
+        elif answer.status != http.HTTPStatus.OK:
             raise errors.SourceAnswered(
                 self.name, answer.status, http.client.responses.get(answer.status, '')
             )
-        self.size = _size(self.name, answer)
-        self.validator = answer.headers.get('etag') or answer.headers.get('last-modified')
+        self.size = heads.length(self.name, answer)
+        self.validator = heads.validator(answer.headers)
+        if self.begins_at:
+            self.size, self.validator = heads.whole(answer), checkpoint.validator
         self._asking = asking
         self._answer = answer
         self._cap = size_cap
-        self._came = 0
+        self._came = self.begins_at
         self._ended = False
         if self.size == 0:
             raise errors.SourceEmpty(self.name)
@@ -158,30 +183,3 @@ class Source:
             if self._came == 0:
                 raise errors.SourceEmpty(self.name)
         return piece
-
-
-def _size(name, answer):
-    """The bytes a plain body was announced to have, or None. Raises SourceAnswered."""
-
-    def refuse(fact):
-        raise errors.SourceAnswered(name, answer.status, fact)
-
-    def of(name):
-        return ','.join(answer.headers.get_all(name, [])).strip().lower()
-
-    encoding = of('content-encoding')
-    if encoding not in ('', 'identity'):
-        refuse('with an encoded file, though the plain one was asked for')
-    lengths = answer.headers.get_all('content-length', [])
-    transfer = of('transfer-encoding')
-    if transfer not in ('', 'chunked'):
-        refuse('in a transfer encoding that was not asked for')
-    if transfer and lengths:
-        refuse('with a Content-Length and in chunks, which contradict each other')
-    if not lengths:
-        return None
-    if len(lengths) > 1 or ',' in lengths[0]:
-        refuse('with more than one Content-Length')
-    if not re.fullmatch('[0-9]{1,18}', lengths[0].strip()):
-        refuse('with a Content-Length that is no number of bytes')
-    return int(lengths[0])

@@ -54,7 +54,10 @@ class Stage:
             raise self._error
 
     def abandon(self):
-        """Forget what waits, and wait for what is in work if it ends soon."""
+        """Forget what waits, and wait for what is in work if it ends soon.
+
+        Returns whether it has ended.
+        """
         rest = threads.Reply()
         with self._lock:
             self._chunks.clear()
@@ -62,7 +65,8 @@ class Stage:
         try:
             rest.wait(PATIENCE)
         except TimeoutError:
-            pass
+            return False
+        return True
 
     def at_rest(self, function):
         """Call a function once no native thread is at this stage: now, as a rule."""

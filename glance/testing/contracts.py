@@ -6,7 +6,9 @@ Written with plain asserts, to be collected by pytest.
 import pytest
 
 from glance.domain import errors
+from glance.domain.entry import Claim
 from glance.domain.lease import HandBack, Lease, LostLease, Point
+from glance.domain.leftover import Leftover
 from glance.domain.task import Status
 from glance.interfaces import TaskExecutor, TaskQueue
 from glance.testing.fakes import FakeQueue, Gate, gated_flow
@@ -15,16 +17,20 @@ from glance.testing.fakes import FakeQueue, Gate, gated_flow
 class ExecutorContract:
     """What every TaskExecutor promises.
 
-    Define make_executor(queue, flows): an executor, not started, of two tasks
-    at a time that looks at the queue every 0.05 s, whose runs steps can report
-    to. It is stopped by the suite.
+    Define make_executor(queue, flows, stall_timeout=...): an executor, not
+    started, of two tasks at a time that looks at the queue every 0.05 s, whose
+    runs steps can report to. It is stopped by the suite.
 
     overlapping  how many steps of one group run at the same time with it
+    interrupts   whether it can end a step that hangs: green threads can
     """
 
     overlapping = 1
+    interrupts = True
 
-    def make_executor(self, queue: FakeQueue, flows: dict[str, object]) -> TaskExecutor:
+    def make_executor(
+        self, queue: FakeQueue, flows: dict[str, object], *, stall_timeout: float = 600
+    ) -> TaskExecutor:
         raise NotImplementedError
 
     def make_queue(self) -> FakeQueue:
@@ -38,11 +44,12 @@ class ExecutorContract:
         self.executor = self._make()
         yield
         self.gate.release()
+        self.gate.end_hanging()
         self.executor.stop(5)
 
-    def _make(self, *, group: int = 0) -> TaskExecutor:
+    def _make(self, *, group: int = 0, **options: float) -> TaskExecutor:
         flow = gated_flow(self.gate, self.queue, group=group, runs=lambda: self.executor.runs)
-        return self.make_executor(self.queue, {'test': flow})
+        return self.make_executor(self.queue, {'test': flow}, **options)
 
     def test_a_task_nobody_announced_is_run_all_the_same(self) -> None:
         self.executor.start()
@@ -246,11 +253,111 @@ class ExecutorContract:
         assert ('t1', 'first') in self.gate.undone
         assert ('t1', 'second-1') in self.gate.undone
 
+    def _hasty(self, **options: int) -> TaskExecutor:
+        """One that gives up soon what makes no progress."""
+        return self._make(stall_timeout=0.5, **options)
+
+    def _needs_interruption(self) -> None:
+        if not self.interrupts:
+            pytest.skip('Nothing that hangs can be ended here.')
+
+    def test_steps_that_hang_end_and_keep_nobody_waiting_for_ever(self) -> None:
+        self._needs_interruption()
+        self.executor = self._hasty()
+        for task_id in ('t1', 't2', 't3'):
+            self.queue.add(task_id)
+        self.gate.hang_in('t1', 'second')
+        self.gate.hang_in('t2', 'second')
+        self.executor.start()
+        assert self.queue.end_of('t3') == Status.SUCCESS
+        for task_id in ('t1', 't2'):
+            assert self.queue.end_of(task_id) == Status.FAILURE
+            assert '"second"' in self.queue.tasks[task_id][1]
+            assert (task_id, 'discard') in self.gate.undone
+        assert self.gate.inside == 0
+
+    def test_a_step_that_hung_once_is_done_at_the_next_claim(self) -> None:
+        self._needs_interruption()
+        self.executor = self._hasty()
+        self.queue.add('t1')
+        self.gate.hang_in('t1', 'second', times=1)
+        self.executor.start()
+        assert self.queue.end_of('t1') == Status.SUCCESS
+        assert ('t1', 'second') not in self.gate.undone
+
+    def test_a_group_of_which_one_step_hangs_ends(self) -> None:
+        self._needs_interruption()
+        self.executor = self._hasty(group=2)
+        self.queue.add('t1')
+        self.gate.hang_in('t1', 'second-1', times=1)
+        self.executor.start()
+        assert self.queue.end_of('t1') == Status.SUCCESS
+        assert self.gate.inside == 0
+
+    def test_an_undo_that_hangs_ends(self) -> None:
+        self._needs_interruption()
+        self.executor = self._hasty()
+        self.queue.add('t1')
+        self.gate.break_in('t1', 'second', errors.SourceTooLarge(7))
+        self.gate.hang_in('t1', 'undo first')
+        self.executor.start()
+        assert self.queue.end_of('t1') == Status.FAILURE
+        assert self.queue.tasks['t1'][1] == str(errors.SourceTooLarge(7))
+
+    def test_what_cannot_be_interrupted_keeps_its_place_and_not_its_task(self) -> None:
+        self.executor = self._hasty()
+        self.queue.add('t1')
+        self.gate.hang_in('t1', 'second', deaf=True)
+        self.executor.start()
+        taken: list[Claim] = []
+
+        def taken_by_another() -> bool:
+            # Only when both places here are taken does this executor leave it to others.
+            if self.gate.inside == 2:
+                taken.extend(self.queue.claim('another', 1, seconds=30, versions={'test': 1}))
+            return bool(taken)
+
+        self.queue.wait_until(taken_by_another, every=0.05)
+        self.queue.add('t2')
+        self.executor.submit('t2')
+        assert taken[0].lease == Lease('t1', 3)
+        assert len(self.executor.runs) == 2  # type: ignore[arg-type]
+        assert self.queue.tasks['t2'][0] == Status.PENDING
+        self.gate.end_hanging()
+        assert self.queue.end_of('t2') == Status.SUCCESS
+        assert self.queue.tasks['t1'] == (Status.PROCESSING, '')
+        assert not {('t1', 'first'), ('t1', 'second')} & set(self.gate.undone)
+
+    def test_what_cannot_be_undone_is_recorded_and_the_rest_undone(self) -> None:
+        self.queue.add('t1')
+        self.gate.break_in('t1', 'second')
+        self.gate.break_in('t1', 'undo second', OSError('busy'))
+        self.executor.start()
+        assert self.queue.end_of('t1') == Status.FAILURE
+        assert self.queue.left('t1') == [Leftover('thing', 't1/second')]
+        assert self.gate.undone == [('t1', 'first')]
+
+    @pytest.mark.parametrize('error', [OSError('busy'), ValueError()])
+    def test_a_flow_that_cannot_tidy_up_does_not_keep_its_task(self, error: Exception) -> None:
+        self.queue.add('t1')
+        self.gate.break_in('t1', 'tidy', error)
+        self.executor.start()
+        assert self.queue.end_of('t1') == Status.SUCCESS
+
+    def test_a_flow_that_cannot_discard_does_not_keep_its_task(self) -> None:
+        self.queue.add('t1')
+        for _ in range(3):
+            assert self.queue.claim('dead', 1, seconds=30, versions={'test': 1})
+            self.queue.expire(['dead'])
+        self.gate.break_in('t1', 'discard', OSError('busy'))
+        self.executor.start()
+        assert self.queue.end_of('t1') == Status.FAILURE
+
 
 class TaskQueueContract:
     """What every TaskQueue promises. Define make_queue() and add(task_id, priority, version).
 
-    Also expire_all(): let the leases of all run out.
+    Also status_of(task_id), and left(task_id): what leave() recorded, in order.
     """
 
     queue: TaskQueue
@@ -259,6 +366,9 @@ class TaskQueueContract:
         raise NotImplementedError
 
     def status_of(self, task_id: str) -> tuple[Status, str]:
+        raise NotImplementedError
+
+    def left(self, task_id: str) -> list[Leftover]:
         raise NotImplementedError
 
     def _claim(self, owner: str = 'a', limit: int = 10, running: tuple[str, ...] = ()):  # type: ignore[no-untyped-def]
@@ -283,6 +393,15 @@ class TaskQueueContract:
         self.add('t1', version=2)
         assert self._claim() == []
         assert self.queue.claim('a', 1, seconds=30, versions={'other': 9}) == []
+
+    def test_what_this_process_cannot_run_is_counted(self) -> None:
+        self.add('t1')
+        self.add('t2', version=2)
+        self.add('t3', version=2)
+        assert self.queue.unclaimable({'test': 2, 'other': 9}) == []
+        assert self.queue.unclaimable({'test': 1}) == [('test', 2, 2)]
+        assert self.queue.unclaimable({'other': 9}) == [('test', 1, 1), ('test', 2, 2)]
+        assert self.queue.unclaimable({}) == self.queue.unclaimable({'other': 9})
 
     def test_an_expired_lease_is_claimable_and_its_number_grows(self) -> None:
         self.add('t1')
@@ -323,6 +442,7 @@ class TaskQueueContract:
         for write in (
             lambda: self.queue.fail(lost.lease, 'late'),
             lambda: self.queue.end(lost.lease),
+            lambda: self.queue.leave(lost.lease, [Leftover('staging', '/x')]),
             lambda: self.queue.finish(lost.lease, 'an-image', 'a-location', {}),
         ):
             with pytest.raises(LostLease):
@@ -330,6 +450,7 @@ class TaskQueueContract:
         self.queue.release(lost.lease, Point())
         assert len(self.queue.held('b')) == 1
         assert self.status_of('t1') == (Status.PROCESSING, '')
+        assert self.left('t1') == []
 
     def test_the_first_outcome_stands(self) -> None:
         self.add('t1')
@@ -376,6 +497,17 @@ class TaskQueueContract:
         self.queue.release(claim.lease, Point(), died=True)
         [claim] = self._claim('a')
         assert claim.attempts == 1
+
+    def test_what_is_left_is_recorded_once(self) -> None:
+        self.add('t1')
+        [claim] = self._claim('a')
+        location = Leftover('location', 'file:///images/x', 'fast')
+        folder = Leftover('staging', '/staging/t1')
+        self.queue.leave(claim.lease, [location, location])
+        self.queue.leave(claim.lease, [folder, location])
+        self.queue.fail(claim.lease, 'one')
+        self.queue.end(claim.lease)
+        assert self.left('t1') == [location, folder]
 
     def test_a_cancel_is_seen_by_the_holder(self) -> None:
         self.add('t1')

@@ -1,7 +1,9 @@
 """Small working stand-ins, themselves held to the contracts of what they stand for."""
 
+import collections
 import collections.abc
 import dataclasses
+import math
 import threading
 import time
 import typing
@@ -9,6 +11,7 @@ import typing
 from glance.domain import errors
 from glance.domain.entry import Claim, Entry, Held, Outcome
 from glance.domain.lease import Lease, LostLease, Point
+from glance.domain.leftover import Leftover
 from glance.domain.task import Status
 from glance.interfaces import Flow, Group, Step, TaskQueue
 
@@ -46,6 +49,7 @@ class FakeQueue(TaskQueue):
     def __init__(self, clock: collections.abc.Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._rows: dict[str, _Row] = {}
+        self._left: dict[str, list[Leftover]] = {}
         self.tasks: dict[str, tuple[Status, str]] = {}
         self._changed = threading.Condition()
 
@@ -64,11 +68,17 @@ class FakeQueue(TaskQueue):
             self._rows[task_id] = _Row(entry, len(self.tasks))
             self.tasks[task_id] = (Status.PENDING, '')
 
-    def wait_until(self, true: collections.abc.Callable[[], bool]) -> None:
-        """Return as soon as true() is, looked at after each change. Raises TimeoutError."""
+    def wait_until(self, true: collections.abc.Callable[[], bool], *, every: float = 1.0) -> None:
+        """Return as soon as true() is, looked at after each change. Raises TimeoutError.
+
+        every  seconds after which it is looked at though nothing changed here
+        """
+        until = time.monotonic() + PATIENCE
         with self._changed:
-            if not self._changed.wait_for(true, PATIENCE):
-                raise TimeoutError(f'Nothing came of it; the tasks are {self.tasks}.')
+            while not true():
+                if time.monotonic() > until:
+                    raise TimeoutError(f'Nothing came of it; the tasks are {self.tasks}.')
+                self._changed.wait(every)
 
     def end_of(self, task_id: str) -> Status:
         """The status of a task, once it has ended and is tidied up."""
@@ -78,6 +88,10 @@ class FakeQueue(TaskQueue):
     def open(self) -> list[str]:
         """The tasks that have an entry."""
         return list(self._rows)
+
+    def left(self, task_id: str) -> list[Leftover]:
+        """What a task could not remove."""
+        return self._left.get(task_id, [])
 
     def claim(
         self,
@@ -123,6 +137,17 @@ class FakeQueue(TaskQueue):
             None,
             predecessor,
         )
+
+    def unclaimable(
+        self, versions: collections.abc.Mapping[str, int]
+    ) -> list[tuple[str, int, int]]:
+        with self._changed:
+            counted = collections.Counter(
+                (row.entry.type, row.entry.flow_version)
+                for row in self._rows.values()
+                if row.entry.flow_version > versions.get(row.entry.type, -1)
+            )
+        return [(*kind, count) for kind, count in sorted(counted.items())]
 
     def renew(
         self, owner: str, furthest: collections.abc.Mapping[Lease, Point], *, seconds: float
@@ -185,6 +210,12 @@ class FakeQueue(TaskQueue):
         with self._changed:
             self._fenced(lease)
 
+    def leave(self, lease: Lease, leftovers: collections.abc.Iterable[Leftover]) -> None:
+        with self._changed:
+            self._fenced(lease)
+            known = self._left.setdefault(lease.task_id, [])
+            known.extend(one for one in dict.fromkeys(leftovers) if one not in known)
+
     def end(self, lease: Lease) -> None:
         with self._changed:
             row = self._fenced(lease)
@@ -238,6 +269,9 @@ class Gate:
         self.most_inside = 0
         self.entered = threading.Semaphore(0)
         self.breaks: dict[tuple[str, str], BaseException] = {}
+        self.hangs: dict[tuple[str, str], float] = {}  # how often
+        self.deaf: set[tuple[str, str]] = set()
+        self._never = threading.Event()
 
     def hold(self) -> None:
         self._open.clear()
@@ -248,6 +282,21 @@ class Gate:
     def break_in(self, task_id: str, step: str, error: BaseException | None = None) -> None:
         """Let a step of a task fail with this error."""
         self.breaks[task_id, step] = error or errors.ImportFailed('It broke on purpose.')
+
+    def hang_in(
+        self, task_id: str, step: str, *, times: float = math.inf, deaf: bool = False
+    ) -> None:
+        """Let a step of a task wait for ever; a deaf one cannot be interrupted either.
+
+        An undo is called 'undo ' and the name of its step.
+        """
+        self.hangs[task_id, step] = times
+        if deaf:
+            self.deaf.add((task_id, step))
+
+    def end_hanging(self) -> None:
+        """Let go what hangs, so that the process can end."""
+        self._never.set()
 
     def await_entered(self, count: int) -> None:
         """Return when so many more steps have come to the door. Raises TimeoutError."""
@@ -262,12 +311,27 @@ class Gate:
         self.entered.release()
         try:
             self._open.wait(PATIENCE)
-            if (task_id, step) in self.breaks:
-                raise self.breaks[task_id, step]
+            self.meet(task_id, step)
         finally:
             with self._lock:
                 self.inside -= 1
         self.done.append((task_id, step))
+
+    def meet(self, task_id: str, step: str) -> None:
+        """What was told to happen to a step of a task happens."""
+        if self.hangs.get((task_id, step), 0) > 0:
+            self.hangs[task_id, step] -= 1
+            self._hang(deaf=(task_id, step) in self.deaf)
+        if (task_id, step) in self.breaks:
+            raise self.breaks[task_id, step]
+
+    def _hang(self, deaf: bool) -> None:
+        while not self._never.is_set():
+            try:
+                self._never.wait()
+            except BaseException:
+                if not deaf:
+                    raise
 
 
 class GatedStep(Step):
@@ -294,7 +358,11 @@ class GatedStep(Step):
             self._queue.finish(lease, 'an-image', 'a-location', {})
 
     def undo(self, lease: Lease) -> None:
+        self._gate.meet(lease.task_id, f'undo {self.name}')
         self._gate.undone.append((lease.task_id, self.name))
+
+    def leaves(self, lease: Lease) -> list[Leftover]:
+        return [Leftover('thing', f'{lease.task_id}/{self.name}')]
 
 
 def gated_flow(
@@ -312,12 +380,16 @@ def gated_flow(
     discarded = gate.undone
 
     def discard(lease: Lease, work: dict[str, typing.Any]) -> None:
+        gate.meet(lease.task_id, 'discard')
         discarded.append((lease.task_id, 'discard'))
+
+    def tidy(lease: Lease) -> None:
+        gate.meet(lease.task_id, 'tidy')
 
     return Flow(
         'test',
         1,
         (GatedStep('first', gate), second, GatedStep('last', gate, queue=queue)),
         discard,
-        lambda lease: None,
+        tidy,
     )

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import http
 import pathlib
+import re
 import socket
 import ssl
 import struct
@@ -23,6 +24,7 @@ import zlib
 
 _PIECE = 262144
 _LONGEST_HEAD = 65536
+_KNOWN = frozenset(http.HTTPStatus)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Answer:
                written; False leaves it out
     chunked    send in chunks, without Content-Length
     reset      end with a reset of the connection instead of closing it
+    ranges     send the rest only to who asks for it and names the right ETag;
+               bytes and files have one
     """
 
     body: bytes | pathlib.Path | collections.abc.Iterable[bytes] = b''
@@ -53,6 +57,7 @@ class Answer:
     announced: int | str | bool | None = None
     chunked: bool = False
     reset: bool = False
+    ranges: bool = True
 
 
 @dataclasses.dataclass
@@ -188,9 +193,10 @@ class SourceServer:
                 client.sendall(piece)
             return
         answer = page if isinstance(page, Answer) else Answer(page)
-        client.sendall(_head(answer))
+        begin = _begin(answer, request)
+        client.sendall(_head(answer, begin))
         if request.method != 'HEAD':
-            _send_body(client, answer)
+            _send_body(client, answer, begin)
         if answer.reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
 
@@ -211,21 +217,54 @@ def _read_request(client: socket.socket) -> Request | None:
     )
 
 
-def _head(answer: Answer) -> bytes:
-    known = answer.status in http.HTTPStatus.__members__.values()
-    phrase = http.HTTPStatus(answer.status).phrase if known else 'Odd'
-    lines = [f'HTTP/1.1 {answer.status} {phrase}']
+def _begin(answer: Answer, request: Request) -> int:
+    """The byte from which on to send: behind the first one, where that was asked for rightly."""
+    wanted = re.fullmatch(r'bytes=(\d+)-', request.headers.get('range', ''))
+    size, tag = _length(answer), _tag(answer)
+    plain = answer.status == 200 and answer.announced is None and not answer.chunked
+    if not (wanted and answer.ranges and plain and size and tag):
+        return 0
+    begin = int(wanted[1])
+    return begin if begin < size and request.headers.get('if-range', tag) == tag else 0
+
+
+def _head(answer: Answer, begin: int) -> bytes:
+    status, size = answer.status, _length(answer)
+    if begin and size:
+        status = 206
+    phrase = http.HTTPStatus(status).phrase if status in _KNOWN else 'Odd'
+    lines = [f'HTTP/1.1 {status} {phrase}']
     lines += [f'{name}: {value}' for name, value in answer.headers]
+    if begin and size:
+        lines.append(f'Content-Range: bytes {begin}-{size - 1}/{size}')
     if answer.chunked:
         lines.append('Transfer-Encoding: chunked')
     elif answer.announced is not False:
-        announced = _length(answer) if answer.announced is None else answer.announced
+        announced = answer.announced
+        if announced is None and size is not None:
+            announced = size - begin
         if announced is not None:
             lines.append(f'Content-Length: {announced}')
-    if isinstance(answer.body, bytes) and answer.body:
-        lines.append(f'ETag: "{zlib.crc32(answer.body):08x}"')
+    if (tag := _tag(answer)) and not _named(answer):
+        lines.append(f'ETag: {tag}')
     lines.append('Connection: close')
     return '\r\n'.join([*lines, '', '']).encode('latin-1')
+
+
+def _tag(answer: Answer) -> str | None:
+    """The ETag in the headers, or a strong one of what bytes and files hold."""
+    if named := _named(answer):
+        return named
+    if isinstance(answer.body, bytes) and answer.body:
+        return f'"{zlib.crc32(answer.body):08x}"'
+    if isinstance(answer.body, pathlib.Path):
+        found = answer.body.stat()
+        return f'"{found.st_size:x}-{found.st_mtime_ns:x}"'
+    return None
+
+
+def _named(answer: Answer) -> str | None:
+    return next((value for name, value in answer.headers if name.lower() == 'etag'), None)
 
 
 def _length(answer: Answer) -> int | None:
@@ -236,8 +275,8 @@ def _length(answer: Answer) -> int | None:
     return None
 
 
-def _send_body(client: socket.socket, answer: Answer) -> None:
-    for piece in _pieces(answer.body):
+def _send_body(client: socket.socket, answer: Answer, begin: int) -> None:
+    for piece in _pieces(answer.body, begin):
         if answer.chunked:
             client.sendall(b'%x\r\n%b\r\n' % (len(piece), piece))
         else:
@@ -247,13 +286,14 @@ def _send_body(client: socket.socket, answer: Answer) -> None:
 
 
 def _pieces(
-    body: bytes | pathlib.Path | collections.abc.Iterable[bytes],
+    body: bytes | pathlib.Path | collections.abc.Iterable[bytes], begin: int = 0
 ) -> collections.abc.Iterator[bytes]:
     if isinstance(body, bytes):
         if body:
-            yield body
+            yield body[begin:]
     elif isinstance(body, pathlib.Path):
         with body.open('rb') as file:
+            file.seek(begin)
             while piece := file.read(_PIECE):
                 yield piece
     else:

@@ -3,10 +3,14 @@
 import datetime
 import time
 
+import sqlalchemy as sa
+
 from glance.db import migrations, sessions, task_queue, task_repository
 from glance.db.logbook import SqlLogbook
+from glance.db.models import leftovers
 from glance.db.models import task_queue as entries
 from glance.domain.entry import Entry
+from glance.domain.leftover import Leftover
 from glance.domain.task import Status, Task
 from glance.testing import fakes
 
@@ -20,8 +24,8 @@ class SqlQueue(task_queue.SqlTaskQueue):
         super().__init__(self.database, time_to_live=48)
         self._tasks = task_repository.SqlTaskRepository(self.database)
 
-    def logbook(self, lease, flow):
-        return SqlLogbook(self.database, lease, unremembered=['last'])
+    def logbook(self, claim, flow):
+        return SqlLogbook(self.database, claim.lease, unremembered=['last'])
 
     def add(self, task_id, *, type_='test', priority=0, version=1, work=None):
         at = datetime.datetime.now(datetime.UTC)
@@ -43,12 +47,15 @@ class SqlQueue(task_queue.SqlTaskQueue):
             )
         )
 
-    def wait_until(self, true):
+    def left(self, task_id):
+        return left(self.database, task_id)
+
+    def wait_until(self, true, *, every=0.01):
         end = time.monotonic() + fakes.PATIENCE
         while not true():
             if time.monotonic() > end:
                 raise TimeoutError('Nothing came of it.')
-            time.sleep(0.01)
+            time.sleep(every)
 
     def end_of(self, task_id):
         self.wait_until(lambda: task_id not in self.open())
@@ -57,6 +64,16 @@ class SqlQueue(task_queue.SqlTaskQueue):
     @staticmethod
     def _activate(connection, image_id, lease, location, facts):
         pass
+
+
+def left(database, task_id):
+    """What a task could not remove, in the order in which it was recorded."""
+    rows = database.read(
+        lambda connection: connection.execute(
+            sa.select(leftovers).where(leftovers.c.task_id == task_id).order_by(leftovers.c.id)
+        ).all()
+    )
+    return [Leftover(row.kind, row.address, row.store) for row in rows]
 
 
 class _Ends:

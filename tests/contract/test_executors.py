@@ -9,6 +9,8 @@ from oslo_config import cfg
 from glance import conf as options
 from glance import threads, toolbox
 from glance.domain import errors
+from glance.domain.lease import HandBack, Stalled
+from glance.engine.dir_logbook import DirLogbooks
 from glance.testing import fakes
 from glance.testing.contracts import ExecutorContract
 from tests import databases
@@ -16,7 +18,7 @@ from tests import databases
 from .sql_queue import SqlQueue
 
 
-def make(name, queue, flows, **overrides):
+def make(name, queue, flows, *, stall_timeout=600, **overrides):
     """An executor by its entry point, over a queue and flows of a test."""
     conf = cfg.ConfigOpts()
     options.register_opts(conf)
@@ -30,26 +32,30 @@ def make(name, queue, flows, **overrides):
     driver = stevedore.DriverManager('glance.task_executors', name).driver
     executor = driver(conf, queue, flows, 'this-process', getattr(queue, 'logbook', None))
     executor._conductor.leave_time = 0.5
+    executor._conductor._watch.stall_timeout = stall_timeout
     toolbox.fill(types.SimpleNamespace(queue=queue, runs=executor.runs))
     return executor
 
 
 @pytest.mark.green
 class TestEventlet(ExecutorContract):
-    def make_executor(self, queue, flows):
-        return make('eventlet', queue, flows)
+    def make_executor(self, queue, flows, **options):
+        return make('eventlet', queue, flows, **options)
 
 
 class TestTaskflowSerial(ExecutorContract):
-    def make_executor(self, queue, flows):
-        return make('taskflow', queue, flows, engine_mode='serial', max_workers=2)
+    interrupts = threads.is_green()
+
+    def make_executor(self, queue, flows, **options):
+        return make('taskflow', queue, flows, engine_mode='serial', max_workers=2, **options)
 
 
 class TestTaskflowParallel(ExecutorContract):
     overlapping = 3
+    interrupts = threads.is_green()
 
-    def make_executor(self, queue, flows):
-        return make('taskflow', queue, flows, engine_mode='parallel', max_workers=10)
+    def make_executor(self, queue, flows, **options):
+        return make('taskflow', queue, flows, engine_mode='parallel', max_workers=10, **options)
 
     def test_steps_of_a_group_run_at_the_same_time(self):
         self.executor = self._make(group=3)
@@ -106,8 +112,112 @@ class TestTaskflowParallelOnPostgresql(OnSqlite, TestTaskflowParallel):
     kind = 'postgresql'
 
 
+class InFiles:
+    """The same, its runs remembered by TaskFlow's own files."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.folder = tmp_path / 'logbooks'
+
+    def make_queue(self):
+        queue = super().make_queue()
+        queue.logbook = DirLogbooks(
+            self.folder, check=queue.check, is_dead=lambda owner: owner == 'dead'
+        )
+        return queue
+
+    @pytest.fixture(autouse=True)
+    def _leaves_no_files(self, _folder, _set_up):
+        yield
+        self.executor.stop(5)
+        waiting = self.queue.open()
+        assert [
+            path.name for path in self.folder.glob('*') if path.name.split('.')[0] not in waiting
+        ] == []
+
+
+class TestTaskflowSerialInFiles(InFiles, TestTaskflowSerial):
+    pass
+
+
+class TestTaskflowParallelInFiles(InFiles, TestTaskflowParallel):
+    pass
+
+
+class TestTaskflowParallelInFilesOnSqlite(InFiles, OnSqlite, TestTaskflowParallel):
+    pass
+
+
 class TestEventletOnPostgresql(OnSqlite, TestEventlet):
     kind = 'postgresql'
+
+
+def test_what_waits_behind_steps_that_cannot_be_interrupted_is_handed_back():
+    gate, queue = fakes.Gate(), fakes.FakeQueue()
+    executor = make(
+        'taskflow',
+        queue,
+        {'test': fakes.gated_flow(gate, queue)},
+        stall_timeout=0.5,
+        max_workers=1,
+        max_tasks=2,
+    )
+    gate.hang_in('t1', 'first', deaf=True)
+    queue.add('t1')
+    queue.add('t2')
+    taken = []
+
+    def others_took():
+        if len(executor.runs) and executor.runs.stuck():
+            taken.extend(queue.claim('another', 2, seconds=30, versions={'test': 1}))
+        return len(taken) == 2
+
+    executor.start()
+    queue.wait_until(others_took, every=0.05)
+    assert {claim.lease.task_id: claim.attempts for claim in taken} == {'t1': 1, 't2': 0}
+    assert queue.held('this-process') == []
+    gate.end_hanging()
+    executor.stop(5)
+    assert gate.done == [('t1', 'first')]
+    assert gate.undone == []
+
+
+FINISHED_STEPS_ARE_KEPT = {'sql': True, 'dir': True, 'memory': False}
+
+
+@pytest.mark.parametrize('persistence', FINISHED_STEPS_ARE_KEPT)
+@pytest.mark.parametrize('end', ['handed back', 'dead', 'may live'])
+def test_a_task_goes_on_or_begins_again(tmp_path, persistence, end):
+    queue = SqlQueue(f'sqlite:///{tmp_path}/glance.sqlite')
+    if persistence == 'dir':
+        queue.logbook = DirLogbooks(
+            tmp_path, check=queue.check, is_dead=lambda owner: end == 'dead'
+        )
+    elif persistence == 'memory':
+        queue.logbook = None
+    gate = fakes.Gate()
+    flows = {'test': fakes.gated_flow(gate, queue)}
+    gate.break_in('t1', 'second', HandBack() if end == 'handed back' else Stalled())
+    first = make('taskflow', queue, flows)
+    queue.add('t1')
+    first.start()
+    gate.await_entered(2)
+    queue.wait_until(lambda: gate.inside == 0)
+    first.stop(5)
+    assert gate.done[0] == ('t1', 'first')
+    gate.breaks.clear()
+    again = make('taskflow', queue, flows)
+    again.start()
+    assert queue.end_of('t1') == 'success'
+    again.stop(5)
+    queue.database.close()
+    begun_anew = not FINISHED_STEPS_ARE_KEPT[persistence] or (persistence, end) == (
+        'dir',
+        'may live',
+    )
+    assert gate.done.count(('t1', 'first')) == 1 + begun_anew
+    assert gate.undone == ([('t1', 'discard')] if begun_anew else [])
+    assert list(tmp_path.glob('t1.*')) == []
 
 
 def test_never_more_than_max_workers_steps_run():

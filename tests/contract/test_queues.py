@@ -11,6 +11,8 @@ from glance.testing.contracts import TaskQueueContract
 from glance.testing.fakes import FakeQueue
 from tests import databases
 
+from . import sql_queue
+
 
 class TestFakeQueue(TaskQueueContract):
     @pytest.fixture(autouse=True)
@@ -22,6 +24,9 @@ class TestFakeQueue(TaskQueueContract):
 
     def status_of(self, task_id):
         return self.queue.tasks[task_id]
+
+    def left(self, task_id):
+        return self.queue.left(task_id)
 
 
 class SqlQueueContract(TaskQueueContract):
@@ -37,6 +42,7 @@ class SqlQueueContract(TaskQueueContract):
         migrations.sync(database.engine)
         self.queue = task_queue.SqlTaskQueue(database, time_to_live=48)
         self.tasks = task_repository.SqlTaskRepository(database)
+        self._database = database
         yield
         database.close()
 
@@ -50,6 +56,9 @@ class SqlQueueContract(TaskQueueContract):
     def status_of(self, task_id):
         task = self.tasks.get(task_id)
         return Status(task.status), task.message
+
+    def left(self, task_id):
+        return sql_queue.left(self._database, task_id)
 
 
 class TestSqliteQueue(SqlQueueContract):

@@ -100,6 +100,7 @@ class Service:
             str(path.relative_to(self.state))
             for folder in ('images', 'staging')
             for path in (self.state / folder).rglob('*')
+            if path != self.state / folder / '.deployment'
         )
 
 
@@ -122,11 +123,15 @@ def database(tmp_path, missing):
 def make_service(tmp_path, web, database):
     """make_service(executor='taskflow-parallel', **options): a Service, not started."""
     made = []
+    urls = {}
 
     def make(executor='taskflow-parallel', *, state=tmp_path / 'state', **options):
         executor, _on, kind = executor.partition(' on ')
-        if kind:
-            options['database'] = {'connection': database(kind)}
+        kind = kind or databases.CHOSEN
+        if kind != 'sqlite':  # which has its file in the state folder by itself
+            if state not in urls:  # one deployment, however many processes
+                urls[state] = database(kind)
+            options.setdefault('database', {'connection': urls[state]})
         name, mode = EXECUTORS[executor]
         conf = cfg.ConfigOpts()
         bootstrap.register_opts(conf)
@@ -155,7 +160,10 @@ def make_service(tmp_path, web, database):
         service.stop()
 
 
-@pytest.fixture(params=[*EXECUTORS, *(f'{name} on postgresql' for name in EXECUTORS)])
+ON_OTHERS = [f'{name} on postgresql' for name in EXECUTORS if databases.CHOSEN == 'sqlite']
+
+
+@pytest.fixture(params=[*EXECUTORS, *ON_OTHERS])
 def service(request, make_service):
     """A running service, once with each executor and mode."""
     return make_service(request.param).start()

@@ -7,6 +7,8 @@ import pytest
 from glance.testing import images
 from glance.testing.source_server import Answer
 
+pytestmark = pytest.mark.once
+
 GOOD = {'import_from': 'http://127.0.0.1/a', 'import_from_format': 'raw', 'image_properties': {}}
 
 

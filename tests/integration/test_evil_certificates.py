@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from glance import bootstrap
 from glance.testing.source_server import SourceServer
 
+pytestmark = pytest.mark.once
+
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
 

@@ -14,6 +14,8 @@ from glance.testing.source_server import Answer, Raw, Silence, SourceServer, red
 
 from .conftest import EXECUTORS
 
+pytestmark = pytest.mark.once
+
 INSIDE = '127.0.0.1'  # the one address that the operator allows
 OK = b'HTTP/1.1 200 OK\r\n'
 CHUNKED = OK + b'Transfer-Encoding: chunked\r\n\r\n'

@@ -8,6 +8,8 @@ import pytest
 
 from glance.testing.source_server import Answer
 
+pytestmark = pytest.mark.once
+
 SIZE = 4 * 2**20  # bytes of the image
 DISK = 16 * 2**20
 

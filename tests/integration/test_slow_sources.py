@@ -12,9 +12,12 @@ from glance.testing.source_server import Answer
 SOURCES = 500
 MOST_THREADS = 32  # native ones, of the whole process
 
-pytestmark = pytest.mark.skipif(
-    not threads.is_green(), reason='A process with native threads has one for each flow.'
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        not threads.is_green(), reason='A process with native threads has one for each flow.'
+    ),
+]
 
 
 def native_threads():

@@ -26,7 +26,7 @@ class Begun:
         self.service = service
         self.claim = claim
         self.lease = claim.lease
-        self.values = claim.work | {'lease': claim.lease}
+        self.values = claim.work | {'lease': claim.lease, 'predecessor': None}
 
     def do(self, *wanted):
         for step in wanted:
@@ -143,7 +143,7 @@ class Breaks(Step):
 
 def step_by_step(flow, claim):
     walk = importlib.import_module('glance.async.eventlet_executor').walk
-    return walk(flow.each(), claim.work | {'lease': claim.lease})
+    return walk(flow.each(), claim.work | {'lease': claim.lease, 'predecessor': None})
 
 
 def on_an_engine(flow, claim):

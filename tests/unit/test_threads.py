@@ -1,6 +1,9 @@
 """Native threads beside the hub, and the pool that TaskFlow's locks can trust."""
 
+import queue
+import socket
 import threading
+import time
 
 import pytest
 
@@ -119,3 +122,119 @@ def test_a_pool_runs_no_more_than_its_size_at_once():
         future.result()
     pool.shutdown()
     assert most == 4
+
+
+class Waiting:
+    """A thread that waits in a way of the test's, and what became of it."""
+
+    def __init__(self, wait):
+        self._wait = wait
+        self._waits = threading.Event()
+        self.thread = self.raised = None
+        self.cleaned_up = False
+        self._body = threading.Thread(target=self._run)
+        self._body.start()
+        assert self._waits.wait(10)
+
+    def _run(self):
+        self.thread = threads.current()
+        self._waits.set()
+        try:
+            self._wait()
+        except BaseException as error:
+            self.raised = error
+        finally:
+            self.cleaned_up = True
+
+    def join(self):
+        self._body.join(10)
+        assert self.cleaned_up
+
+
+class Told(BaseException):
+    pass
+
+
+def locked():
+    lock = threading.Lock()
+    lock.acquire()
+    return lock.acquire
+
+
+def a_silent_socket():
+    left, right = socket.socketpair()
+    return lambda: (left.recv(1), right)
+
+
+WAITS = {
+    'event': lambda: threading.Event().wait,
+    'event with a timeout': lambda: lambda: threading.Event().wait(60),
+    'lock': locked,
+    'queue': lambda: queue.Queue().get,
+    'socket': a_silent_socket,
+    'sleep': lambda: lambda: time.sleep(60),
+    'reply': lambda: threads.Reply().wait,
+}
+
+
+@pytest.mark.green
+@pytest.mark.parametrize('wait', WAITS)
+def test_a_green_thread_is_interrupted_wherever_it_waits(wait):
+    waiting = Waiting(WAITS[wait]())
+    error = Told()
+    assert threads.interrupt(waiting.thread, error)
+    waiting.join()
+    assert waiting.raised is error
+
+
+@pytest.mark.green
+def test_what_has_ended_and_oneself_cannot_be_interrupted():
+    waiting = Waiting(lambda: None)
+    waiting.join()
+    assert not threads.interrupt(waiting.thread, Told())
+    assert not threads.interrupt(threads.current(), Told())
+
+
+@pytest.mark.skipif(threads.is_green(), reason='a green thread can be')
+def test_a_native_thread_is_not_interrupted():
+    release = threading.Event()
+    waiting = Waiting(release.wait)
+    assert not threads.interrupt(waiting.thread, Told())
+    assert not waiting.cleaned_up
+    release.set()
+    waiting.join()
+    assert waiting.raised is None
+
+
+@pytest.mark.green
+def test_a_native_call_goes_on_when_who_waits_for_it_is_interrupted():
+    release = threads.original('threading').Event()
+    pool = threads.NativePool(1, 'test')
+    reply = pool.submit(release.wait, 10)
+    waiting = Waiting(reply.wait)
+    assert threads.interrupt(waiting.thread, Told())
+    waiting.join()
+    assert not reply.given
+    release.set()
+    assert reply.wait(10)
+    assert pool.submit(lambda: 'still there').wait(10) == 'still there'
+    pool.stop()
+
+
+@pytest.mark.green
+def test_a_pool_is_whole_after_its_threads_were_interrupted():
+    pool = threads.pool(1)
+    begun, inside = threading.Event(), []
+
+    def hang():
+        inside.append(threads.current())
+        begun.set()
+        threading.Event().wait()
+
+    hanging, waiting = pool.submit(hang), pool.submit(lambda: 'its turn')
+    assert begun.wait(10)
+    error = Told()
+    assert threads.interrupt(inside[0], error)
+    assert hanging.exception(10) is error
+    assert waiting.result(10) == 'its turn'
+    pool.shutdown()

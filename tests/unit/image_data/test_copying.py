@@ -25,6 +25,9 @@ def pool():
 class Sent:
     """A source of these pieces."""
 
+    begins_at = 0
+    validator = None
+
     def __init__(self, pieces, size=None):
         self.pieces = iter(pieces)
         self.size = size
@@ -284,9 +287,10 @@ def everything_rests(pool):
 def test_a_slow_source_is_listened_to_less_often(tmp_path, monkeypatch):
     class Slow:
         rests = 0
+        begins_at = 0
 
         def __init__(self, pieces):
-            self.size = None
+            self.size = self.validator = None
             self._pieces = iter(pieces)
 
         def read(self, most):

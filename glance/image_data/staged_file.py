@@ -1,0 +1,80 @@
+"""A staged file while it is received: its writing, its syncing, and its checkpoints."""
+
+from glance import threads
+from glance.domain import errors
+from glance.image_data import checkpoints, files
+from glance.image_data.stages import Stage
+
+PLACE = 'the staging area'
+PATIENCE = 3.0  # seconds to wait for the last checkpoint of a file that is handed back
+
+_LAST = object()  # in place of a Checkpoint: all is written
+
+
+class StagedFile:
+    """A file that is written at its end, by stages.
+
+    path       it is made new, unless begins_at bytes of what is there stay
+    stage      takes chunks of bytes to write, and what sync() and mark() put
+    syncs      what makes durable meanwhile; to be waited for after stage
+    written    bytes in the file, those that stayed too
+    """
+
+    def __init__(self, path, begins_at, pool):
+        self._os = os = threads.original('os')
+        self._path = path
+        self._pool = pool
+        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        if begins_at:
+            self._handle = os.open(path, flags | os.O_APPEND)
+            pool.submit(os.ftruncate, self._handle, begins_at).wait()
+        else:
+            checkpoints.remove(path)
+            # Not O_TRUNC: it takes long for a large file, and an earlier try may have been linked.
+            files.remove(path, pool)
+            self._handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        self.written = begins_at
+        self.stage = Stage(self._write, pool)
+        self.syncs = Stage(self._sync, pool)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # In this order: what is written may still ask for a sync.
+        self.stage.at_rest(lambda: self.syncs.at_rest(lambda: self._os.close(self._handle)))
+
+    def expect(self, size):
+        """Raise StorageFull if there is no room to make it so large; None is any size."""
+        if (size or 0) - self.written > files.room(self._handle):
+            raise errors.StorageFull(f'{PLACE} for the {size} bytes that the source announced')
+
+    def mark(self, checkpoint):
+        """Note a Checkpoint once all before it is durable, while more is written."""
+        self.stage.put(checkpoint)
+
+    def sync(self):
+        """Make all durable that was put so far."""
+        self.stage.put(_LAST)
+
+    def close_at(self, checkpoint):
+        """Note the last Checkpoint of a file at rest, if the disk is quick enough for it."""
+        try:
+            self._pool.submit(self._sync, checkpoint).wait(PATIENCE)
+        except (OSError, TimeoutError):
+            pass  # then an earlier one counts, if there is any
+
+    def _write(self, chunk):
+        if chunk is _LAST:
+            self._os.fdatasync(self._handle)
+        elif not isinstance(chunk, bytes):
+            self.syncs.put(chunk)
+        elif len(chunk) > files.room(self._handle):  # others may be filling the disk, too
+            raise errors.StorageFull(PLACE)
+        else:
+            files.write_all(self._handle, chunk)
+            self.written += len(chunk)
+
+    def _sync(self, checkpoint):
+        self._os.fdatasync(self._handle)
+        checkpoints.write(self._path, checkpoint)

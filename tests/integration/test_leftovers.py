@@ -1,0 +1,186 @@
+"""What cannot be removed: the task ends all the same, and a row says what is left."""
+
+import pathlib
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from glance import toolbox
+from glance.db.models import image_locations, images, leftovers
+from glance.flows import calls, import_image
+from glance.testing.fakes import PATIENCE
+from glance.testing.source_server import Answer
+
+from .conftest import EXECUTORS
+
+DEAD = 'elsewhere/a-folder/a-boot/1-a-process'
+SERVICES = [*EXECUTORS, 'taskflow-parallel on postgresql']
+
+
+@pytest.fixture
+def keep(missing):
+    """keep(path): nobody can remove this file, or what is in this folder, during the test."""
+    kept = []
+
+    def make(path):
+        if subprocess.run(['chattr', '+i', str(path)], capture_output=True).returncode:
+            missing('No file can be made immutable here (needs root).')
+        kept.append(path)
+
+    yield make
+    for path in kept:
+        subprocess.run(['chattr', '-i', str(path)], check=True)
+
+
+def rows(service, table):
+    return service.application._database.read(
+        lambda connection: connection.execute(sa.select(table)).all()
+    )
+
+
+def left(service):
+    return [
+        (row.kind, row.store, row.address)
+        for row in sorted(rows(service, leftovers), key=lambda row: row.id)
+    ]
+
+
+def awaited(true):
+    until = time.monotonic() + PATIENCE
+    while not (found := true()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found
+
+
+class Source:
+    """A source that waits in the midst of its file."""
+
+    def __init__(self, web, *, announced):
+        self._go_on = threading.Event()
+        web.pages['/a'] = Answer(self._pieces(), announced=announced)
+
+    def _pieces(self):
+        yield b'12345'
+        self._go_on.wait(PATIENCE)
+        yield b'67890'
+
+    def go_on(self):
+        self._go_on.set()
+
+
+def imported(service, web, keep, *, announced):
+    """An import whose staging folder cannot be removed; returns task and folder."""
+    source = Source(web, announced=announced)
+    task_id = service.import_(f'{web.url}/a').json['id']
+    folder = service.state / 'staging' / task_id / '1'
+    awaited((folder / 'image').exists)
+    keep(folder)
+    source.go_on()
+    return service.ended(task_id), folder
+
+
+@pytest.mark.parametrize('executor', SERVICES)
+def test_a_failed_import_ends_though_its_staging_stays(make_service, web, keep, executor):
+    service = make_service(executor).start()
+    task, folder = imported(service, web, keep, announced=11)
+    assert (task['status'], task['message']) == (
+        'failure',
+        'The source announced 11 bytes but sent 10.',
+    )
+    assert left(service) == [('staging', None, str(folder)), ('staging', None, str(folder.parent))]
+    assert rows(service, images) == []
+
+
+@pytest.mark.parametrize('executor', SERVICES)
+def test_a_successful_import_ends_though_its_staging_stays(make_service, web, keep, executor):
+    service = make_service(executor).start()
+    task, folder = imported(service, web, keep, announced=10)
+    assert task['status'] == 'success'
+    assert left(service) == [('staging', None, str(folder.parent))]
+    [row] = rows(service, leftovers)
+    assert row.task_id == task['id']
+    assert row.owner.split('/')[0] == socket.gethostname()
+    image = task['result']['image_id']
+    assert service.call('GET', f'/v2/images/{image}/file').body == b'1234567890'
+
+
+class Stored:
+    """An import whose claim died after its bytes were stored, and was its last but so many."""
+
+    def __init__(self, service, web, *, deaths):
+        web.pages['/a'] = b'1234567890'
+        self.task_id = service.import_(f'{web.url}/a').json['id']
+        tools = toolbox.current()
+        [claim] = tools.queue.claim(DEAD, 1, seconds=30, versions={'import': 1})
+        tools.runs.begin(claim)
+        values = claim.work | {'lease': claim.lease, 'predecessor': None}
+        for step in import_image.STEPS[:4]:
+            given = calls.do(step, values)
+            if step.gives:
+                values[step.gives] = given
+        tools.runs.end(claim.lease)
+        self.url = values['location']
+        for _ in range(deaths - 1):
+            tools.queue.expire([DEAD])
+            assert tools.queue.claim(DEAD, 1, seconds=30, versions={'import': 1})
+        tools.queue.expire([DEAD])
+
+
+@pytest.mark.parametrize('executor', EXECUTORS)
+def test_bytes_that_stay_in_the_store_are_named_though_image_and_location_go(
+    make_service, web, keep, executor
+):
+    service = make_service(executor)
+    stored = Stored(service, web, deaths=3)
+    keep(pathlib.Path(stored.url.removeprefix('file://')).parent)
+    service.start()
+    task = service.ended(stored.task_id)
+    assert task['status'] == 'failure'
+    assert 'Given up after 3 attempts' in task['message']
+    assert left(service) == [('location', 'filesystem', stored.url)]
+    assert rows(service, images) == rows(service, image_locations) == []
+
+
+@pytest.mark.green
+@pytest.mark.parametrize('executor', EXECUTORS)
+def test_a_store_that_never_answers_does_not_keep_a_task_for_ever(
+    make_service, web, monkeypatch, executor
+):
+    service = make_service(executor, task={'lease_time': 1, 'stall_timeout': 1})
+    stored = Stored(service, web, deaths=3)
+    store = toolbox.current().stores['filesystem']
+    monkeypatch.setattr(store, 'delete', lambda url: threading.Event().wait())
+    service.start()
+    task = service.ended(stored.task_id)
+    assert task['status'] == 'failure'
+    assert left(service) == [('location', 'filesystem', stored.url)]
+    assert rows(service, images) == rows(service, image_locations) == []
+
+
+@pytest.mark.green
+@pytest.mark.parametrize('executor', SERVICES)
+def test_an_import_whose_store_hung_once_succeeds_at_its_next_claim(
+    make_service, web, monkeypatch, executor
+):
+    service = make_service(executor, task={'lease_time': 1, 'stall_timeout': 1})
+    web.pages['/a'] = b'1234567890'
+    store = toolbox.current().stores['filesystem']
+    add, hangs = store.add, [threading.Event()]
+
+    def adding(*args, **options):
+        if hangs:
+            hangs.pop().wait()
+        add(*args, **options)
+
+    monkeypatch.setattr(store, 'add', adding)
+    task = service.start().ended(service.import_(f'{web.url}/a').json['id'])
+    assert task['status'] == 'success'
+    assert left(service) == []
+    image = task['result']['image_id']
+    assert [name for name in service.files() if image in name] == [f'images/{image}.2']
+    assert service.call('GET', f'/v2/images/{image}/file').body == b'1234567890'

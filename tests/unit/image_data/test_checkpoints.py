@@ -1,0 +1,415 @@
+"""A fetch that was cut off goes on: what is noted, what is taken over, what is asked for."""
+
+import os
+import time
+
+import pytest
+
+from glance import threads
+from glance.domain import errors
+from glance.domain.checkpoint import Checkpoint
+from glance.domain.import_filter import ImportFilter
+from glance.domain.lease import Drop, HandBack, Lease, LostLease
+from glance.image_data import checkpoints, copying, heads, sources
+from glance.image_data.copying import CHUNK, read_again, receive
+from glance.image_data.staging import FolderStaging
+from glance.testing.source_server import Answer, SourceServer
+
+TASK = '0d5f9d3e-8f0e-4d75-8e2b-6d1b2f3c4a5e'
+TAG = '"v1"'
+SIZE = 7 * CHUNK + 5
+BODY = os.urandom(SIZE)
+
+
+@pytest.fixture
+def pool():
+    made = threads.NativePool(3, 'bytes')
+    yield made
+    made.stop()
+
+
+@pytest.fixture(autouse=True)
+def close_together(monkeypatch):
+    monkeypatch.setattr(copying, 'BETWEEN', 2 * CHUNK)
+
+
+class Sent:
+    """A source of the body, from a byte on, that breaks or ends."""
+
+    def __init__(self, begins_at=0, *, until=SIZE, validator=TAG, then=None, await_=None):
+        self.begins_at = self._at = begins_at
+        self.size = SIZE
+        self.validator = validator
+        self._until = until
+        self._then = then
+        self._await = await_
+
+    def read(self, most):
+        piece = BODY[self._at : min(self._at + most, self._until)]
+        self._at += len(piece)
+        if not piece and self._await is not None:
+            self._await()
+        if not piece and self._then is not None:
+            raise self._then
+        return piece
+
+
+def cut_off(path, pool, **options):
+    """Receive until the source breaks; returns the Checkpoint that stands then."""
+    error = options.setdefault('then', errors.SizeMismatch(2, 1))
+    if not isinstance(error, Drop) and options['until'] > copying.BETWEEN:
+        options['await_'] = lambda: noted(path)
+    with pytest.raises(type(error)):
+        receive(Sent(**options), path, on_progress=lambda _size: None, pool=pool)
+    return checkpoints.read(path)
+
+
+def noted(path):
+    end = time.monotonic() + 10
+    while checkpoints.read(path) is None:
+        assert time.monotonic() < end, 'no checkpoint'
+        time.sleep(0.001)
+
+
+def whole(copied, path):
+    with open(path, 'rb') as file:
+        assert file.read() == BODY
+    expected = copying.Received()
+    expected.md5.update(BODY)
+    expected.sha512.update(BODY)
+    assert copied.size == SIZE
+    assert copied.checksum == expected.md5.hexdigest()
+    assert copied.os_hash_value == expected.sha512.hexdigest()
+    return True
+
+
+# ------------------------------------------------------------------ what is noted
+
+
+def test_a_checkpoint_stands_behind_what_is_durable(tmp_path, pool, monkeypatch):
+    system = threads.original('os')
+    synced, sync = [], system.fdatasync
+    monkeypatch.setattr(
+        system, 'fdatasync', lambda handle: (synced.append(os.fstat(handle).st_size), sync(handle))
+    )
+    found = cut_off(str(tmp_path / 'image'), pool, until=5 * CHUNK)
+    assert found == Checkpoint(found.offset, SIZE, TAG)
+    assert copying.BETWEEN <= found.offset <= 5 * CHUNK
+    assert synced
+    assert max(synced) >= found.offset
+
+
+def test_without_proof_or_without_much_nothing_is_noted(tmp_path, pool):
+    assert cut_off(str(tmp_path / 'a'), pool, until=CHUNK, validator=None) is None
+    path = str(tmp_path / 'c')
+    with pytest.raises(HandBack):
+        receive(
+            Sent(until=5 * CHUNK, validator=None, then=HandBack()),
+            path,
+            on_progress=lambda _size: None,
+            pool=pool,
+        )
+    assert checkpoints.read(path) is None
+    assert cut_off(str(tmp_path / 'b'), pool, until=CHUNK) is None
+
+
+def test_what_is_handed_back_is_noted_to_the_byte(tmp_path, pool):
+    path = str(tmp_path / 'image')
+    found = cut_off(path, pool, until=3 * CHUNK + 7, then=HandBack())
+    assert found.closed
+    assert found.offset == os.path.getsize(path) > 0
+    lost = cut_off(str(tmp_path / 'lost'), pool, until=CHUNK + 7, then=LostLease())
+    assert lost is None
+
+
+def test_a_fetch_that_begins_again_forgets_first(tmp_path, pool):
+    path = str(tmp_path / 'image')
+    assert cut_off(path, pool, until=5 * CHUNK) is not None
+    assert cut_off(path, pool, until=CHUNK) is None
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '',
+        '{',
+        '[]',
+        '{"offset": 5}',
+        '{"offset": "5", "size": null, "validator": "x"}',
+        '{"offset": 0, "size": null, "validator": "x"}',
+        '{"offset": true, "size": null, "validator": "x"}',
+        '{"offset": 5, "size": -1, "validator": "x"}',
+        '{"offset": 5, "size": null, "validator": 5}',
+        '{"offset": 5, "size": null, "validator": "x", "closed": 1}',
+        '{"offset": 5, "size": null, "validator": "x", "more": 1}',
+    ],
+)
+def test_what_is_no_checkpoint_is_none(tmp_path, text):
+    (tmp_path / 'image.checkpoint').write_text(text)
+    assert checkpoints.read(str(tmp_path / 'image')) is None
+
+
+# ------------------------------------------------------------------ what is gone on with
+
+
+def test_what_is_here_is_hashed_again_and_only_the_rest_received(tmp_path, pool):
+    path = str(tmp_path / 'image')
+    found = cut_off(path, pool, until=5 * CHUNK)
+    told = []
+    received = read_again(path, found.offset, on_progress=told.append, pool=pool)
+    assert told == sorted(told)
+    assert told[-1] == found.offset
+    copied = receive(
+        Sent(found.offset), path, on_progress=lambda _size: None, pool=pool, received=received
+    )
+    assert whole(copied, path)
+
+
+def test_a_source_that_sends_all_again_is_received_from_the_first_byte(tmp_path, pool):
+    path = str(tmp_path / 'image')
+    found = cut_off(path, pool, until=5 * CHUNK)
+    received = read_again(path, found.offset, on_progress=lambda _size: None, pool=pool)
+    copied = receive(Sent(0), path, on_progress=lambda _size: None, pool=pool, received=received)
+    assert whole(copied, path)
+
+
+def test_a_file_that_has_lost_bytes_is_of_no_use(tmp_path, pool):
+    (tmp_path / 'image').write_bytes(b'bits')
+    assert (
+        read_again(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool) is None
+    )
+
+
+def test_a_drop_ends_the_hashing(tmp_path, pool):
+    (tmp_path / 'image').write_bytes(BODY)
+
+    def on_progress(_size):
+        raise HandBack
+
+    with pytest.raises(HandBack):
+        read_again(str(tmp_path / 'image'), SIZE, on_progress=on_progress, pool=pool)
+
+
+# ------------------------------------------------------------------ what is taken over
+
+
+def staged(staging, number, bits=b'bits', offset=3, closed=False):
+    path = staging.path(Lease(TASK, number))
+    with open(path, 'wb') as file:
+        file.write(bits)
+    checkpoints.write(path, Checkpoint(offset, None, TAG, closed))
+    return os.stat(path).st_ino
+
+
+def taken(root, number):
+    folder = root / TASK / str(number)
+    return (folder / 'image').stat().st_ino, (folder / 'image').read_bytes()
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / 'staging'
+
+
+@pytest.fixture
+def staging(root):
+    return FolderStaging(str(root), lambda owner: owner == 'dead')
+
+
+@pytest.mark.parametrize(('owner', 'closed'), [('dead', False), (None, True)])
+def test_the_folder_of_who_writes_no_more_is_renamed(staging, root, owner, closed):
+    inode = staged(staging, 4, closed=closed)
+    assert staging.take_over(Lease(TASK, 5), owner).offset == 3
+    assert taken(root, 5) == (inode, b'bits')
+    assert os.listdir(root / TASK) == ['5']
+
+
+@pytest.mark.parametrize(('owner', 'closed'), [('alive', False), (None, False), ('alive', True)])
+def test_what_somebody_may_write_to_is_copied_up_to_its_checkpoint(staging, root, owner, closed):
+    inode = staged(staging, 4, closed=closed)
+    told = []
+    found = staging.take_over(Lease(TASK, 5), owner, on_progress=told.append)
+    assert found == checkpoints.read(staging.path(Lease(TASK, 5)))
+    assert taken(root, 5)[0] != inode
+    assert taken(root, 5)[1] == b'bit'
+    assert taken(root, 4) == (inode, b'bits')
+    assert told == [3]
+
+
+def test_of_a_claim_before_the_last_nothing_is_known_so_it_is_copied(staging, root):
+    inode = staged(staging, 2)
+    staging.path(Lease(TASK, 4))
+    assert staging.take_over(Lease(TASK, 5), 'dead').offset == 3
+    assert taken(root, 2) == (inode, b'bits')
+    assert taken(root, 5)[1] == b'bit'
+
+
+def test_a_file_shorter_than_its_checkpoint_is_left(staging, root):
+    staged(staging, 4, offset=9)
+    assert staging.take_over(Lease(TASK, 5), 'alive') is None
+
+
+def test_without_a_checkpoint_there_is_nothing_to_take(staging):
+    assert staging.take_over(Lease(TASK, 5), None) is None
+    with open(staging.path(Lease(TASK, 4)), 'wb') as file:
+        file.write(b'bits')
+    staged(staging, 6)
+    assert staging.take_over(Lease(TASK, 5), 'dead') is None
+
+
+def test_a_drop_ends_the_copy_and_what_is_there_is_no_checkpoint(staging):
+    staged(staging, 4)
+
+    def on_progress(_copied):
+        raise HandBack
+
+    with pytest.raises(HandBack):
+        staging.take_over(Lease(TASK, 5), 'alive', on_progress=on_progress)
+    assert staging.take_over(Lease(TASK, 6), 'dead').offset == 3
+
+
+# ------------------------------------------------------------------ what is asked for
+
+
+@pytest.fixture
+def web():
+    with SourceServer() as server:
+        yield server
+
+
+def opened(web, checkpoint, path='/a'):
+    class Names:
+        def addresses(self, host, port):
+            return []
+
+    return sources.open(
+        web.url + path,
+        ImportFilter(allowed_hosts=['127.0.0.1'], allowed_ports=[web.port]),
+        Names(),
+        connect_timeout=5,
+        read_timeout=5,
+        size_cap=1000,
+        checkpoint=checkpoint,
+    )
+
+
+def rest_of(source):
+    with source:
+        return source.begins_at, b''.join(iter(lambda: source.read(65536), b''))
+
+
+def part(first, last, size, body=b'ts', **headers):
+    return Answer(
+        body,
+        206,
+        [
+            ('Content-Range', f'bytes {first}-{last}/{size}'),
+            *((name.replace('_', '-'), value) for name, value in headers.items()),
+        ],
+    )
+
+
+def test_the_rest_of_the_same_file_is_sent(web):
+    web.pages['/a'] = Answer(b'bits', headers=[('ETag', TAG)])
+    source = opened(web, Checkpoint(2, 4, TAG))
+    assert (source.size, source.validator) == (4, TAG)
+    assert rest_of(source) == (2, b'ts')
+    [request] = web.requests
+    assert (request.headers['range'], request.headers['if-range']) == ('bytes=2-', TAG)
+
+
+def test_of_another_file_all_is_sent(web):
+    web.pages['/a'] = Answer(b'bits', headers=[('ETag', '"v2"')])
+    source = opened(web, Checkpoint(2, 4, TAG))
+    assert source.validator == '"v2"'
+    assert rest_of(source) == (0, b'bits')
+    assert len(web.requests) == 1
+
+
+def test_a_server_that_knows_no_ranges_sends_all(web):
+    web.pages['/a'] = Answer(b'bits', headers=[('ETag', TAG)], ranges=False)
+    assert rest_of(opened(web, Checkpoint(2, 4, TAG))) == (0, b'bits')
+
+
+def test_it_is_asked_where_the_address_leads(web):
+    web.pages['/a'] = Answer(status=302, headers=[('Location', '/b')])
+    web.pages['/b'] = Answer(b'bits', headers=[('ETag', TAG)])
+    assert rest_of(opened(web, Checkpoint(2, 4, TAG))) == (2, b'ts')
+
+
+@pytest.mark.parametrize(
+    'answer',
+    [
+        Answer(status=416),
+        Answer(b'ts', 206),
+        Answer(b'ts', 206, [('Content-Range', 'bytes 2-3/*')]),
+        Answer(b'ts', 206, [('Content-Range', 'bytes 2-3/4, 2-3/4')]),
+        part(1, 3, 4),
+        part(2, 2, 4),
+        part(2, 4, 4),
+        part(2, 4, 5),
+        part(2, 3, 4, body=b'bits'),
+        part(2, 3, 4, ETag='"v2"'),
+        part(2, 3, 4, ETag=f'W/{TAG}'),
+    ],
+)
+def test_an_answer_that_is_not_the_rest_is_not_used(web, answer):
+    web.pages['/a'] = lambda request: (
+        answer if 'range' in request.headers else Answer(b'bits', headers=[('ETag', '"v3"')])
+    )
+    source = opened(web, Checkpoint(2, 4, TAG))
+    assert source.validator == '"v3"'
+    assert rest_of(source) == (0, b'bits')
+    assert len(web.requests) == 2
+
+
+def test_a_rest_that_ends_too_early_is_told(web):
+    web.pages['/a'] = Answer(
+        [b't'], 206, [('Content-Range', 'bytes 2-3/4'), ('ETag', TAG)], announced=2
+    )
+    with pytest.raises(errors.SizeMismatch):
+        rest_of(opened(web, Checkpoint(2, 4, TAG)))
+
+
+def test_an_error_is_the_answer(web):
+    with pytest.raises(errors.SourceAnswered, match='404'):
+        opened(web, Checkpoint(2, 4, TAG))
+    assert len(web.requests) == 1
+
+
+def test_a_part_that_nobody_asked_for_is_refused(web):
+    web.pages['/a'] = part(2, 3, 4, ETag=TAG)
+    with pytest.raises(errors.SourceAnswered, match='206'):
+        opened(web, None)
+
+
+@pytest.mark.parametrize(
+    ('headers', 'validator'),
+    [
+        ({'etag': TAG}, TAG),
+        ({'etag': f'W/{TAG}'}, None),
+        ({'etag': 'v1'}, None),
+        ({'etag': '"' + 'x' * 600 + '"'}, None),
+        ({'etag': '"\u00fc"'}, None),
+        ({}, None),
+        ({'last-modified': 'Sat, 21 Nov 2026 10:00:00 GMT'}, None),
+        ({'last-modified': 'yesterday', 'date': 'Sat, 21 Nov 2026 10:00:00 GMT'}, None),
+        (
+            {
+                'last-modified': 'Sat, 21 Nov 2026 10:00:00 GMT',
+                'date': 'Sat, 21 Nov 2026 10:00:00 GMT',
+            },
+            None,
+        ),
+        (
+            {
+                'etag': 'W/"x"',
+                'last-modified': 'Sat, 21 Nov 2026 09:59:59 GMT',
+                'date': 'Sat, 21 Nov 2026 10:00:00 GMT',
+            },
+            'Sat, 21 Nov 2026 09:59:59 GMT',
+        ),
+    ],
+)
+def test_only_what_tells_every_change_proves_that_a_file_is_the_same(headers, validator):
+    assert heads.validator(headers) == validator

@@ -10,12 +10,37 @@ from glance import threads
 threads.use(threads.GREEN)
 
 
+CHOSEN = os.environ.get('GLANCE_TEST_DATABASE') or 'sqlite'
+
+
 def pytest_configure(config):
     config.addinivalue_line('markers', 'green: needs green threads')
+    config.addinivalue_line(
+        'markers', 'once: the same whatever GLANCE_TEST_DATABASE is, so it runs with sqlite only'
+    )
 
 
-def pytest_collection_modifyitems(items):
-    """In a native process leave out what only a green one can do.
+def pytest_collection_modifyitems(config, items):
+    if CHOSEN != 'sqlite':
+        _leave_out(config, items, _is_run_with_sqlite)
+    _skip_green(items)
+
+
+def _leave_out(config, items, true):
+    out = [item for item in items if true(item)]
+    items[:] = [item for item in items if not true(item)]
+    config.hook.pytest_deselected(items=out)
+
+
+def _is_run_with_sqlite(item):
+    """What is marked, and suites of contracts that are not those of the chosen database."""
+    if item.get_closest_marker('once'):
+        return True
+    return 'contract' in item.path.parts and getattr(item.cls, 'kind', None) != CHOSEN
+
+
+def _skip_green(items):
+    """In a native process skip what only a green one can do.
 
     That is what is marked, and whatever has the eventlet executor as a parameter.
     """

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import pathlib
+import shutil
 import uuid
 
 import sqlalchemy as sa
@@ -13,23 +15,32 @@ SERVERS = {
     )
 }
 KINDS = ('sqlite', *SERVERS)
+# What tests run on that do not name a kind.
+CHOSEN = os.environ.get('GLANCE_TEST_DATABASE') or 'sqlite'
 
 
 @contextlib.contextmanager
-def fresh(kind, folder, missing):
-    """The URL of an empty database, gone after the block.
+def fresh(kind, folder, missing, template=None):
+    """The URL of an empty database, or of a copy of one, gone after the block.
 
-    missing  called with a sentence where there is no server
+    missing   called with a sentence where there is no server
+    template  URL of a database of this kind, to which nobody is connected
     """
     if kind == 'sqlite':
-        yield f'sqlite:///{folder}/glance.sqlite'
+        path = pathlib.Path(folder) / 'glance.sqlite'
+        if template is not None:
+            shutil.copyfile(sa.make_url(template).database, path)
+        yield f'sqlite:///{path}'
         return
     url = sa.make_url(SERVERS[kind])
     admin = sa.create_engine(url, isolation_level='AUTOCOMMIT', poolclass=sa.pool.NullPool)
     name = f'glance_test_{uuid.uuid4().hex[:12]}'
+    words = f'CREATE DATABASE {name}'
+    if template is not None:
+        words += f' TEMPLATE {sa.make_url(template).database}'
     try:
         with admin.connect() as connection:
-            connection.execute(sa.text(f'CREATE DATABASE {name}'))
+            connection.execute(sa.text(words))
     except sa.exc.OperationalError as error:
         missing(f'No {kind} server answers at {url.host}: {error.orig}')
     try:

@@ -33,8 +33,16 @@ OPTS = [
         default='sql',
         choices=[
             ('sql', 'In the database of the service: any process goes on where another ended.'),
-            ('memory', 'Not at all: a task whose process ended begins again.'),
+            (
+                'dir',
+                'In files below state_path/logbooks: the next process of this state folder '
+                'goes on where one ended that is known to be dead, or handed the task back. '
+                'For one process; a power cut may lose it, then tasks begin again.',
+            ),
+            ('memory', 'Not at all: a task whose process ended begins again. For one process.'),
         ],
-        help='Where the finished steps of running tasks are remembered.',
+        help='Where the finished steps of running tasks are remembered. With [DEFAULT] '
+        'workers above 1 it must be "sql": only there nobody but the holder of a task can '
+        'write for it.',
     ),
 ]

@@ -10,7 +10,9 @@ from gabbi.handlers import base
 from oslo_config import cfg
 
 from glance import bootstrap
+from glance.db import migrations, sessions
 from glance.testing.source_server import SourceServer
+from tests import databases
 
 STORIES = sorted((pathlib.Path(__file__).parent / 'gabbits').glob('*.yaml'))
 EXECUTORS = {
@@ -40,13 +42,24 @@ def source(monkeypatch):
         yield server
 
 
+@pytest.fixture
+def database(tmp_path, missing):
+    """The URL of a database with its tables."""
+    with databases.fresh(databases.CHOSEN, tmp_path, missing) as url:
+        opened = sessions.open_database(url)
+        migrations.sync(opened.engine)
+        opened.close()
+        yield url
+
+
 @pytest.fixture(params=EXECUTORS)
-def application(request, tmp_path, source):
+def application(request, tmp_path, source, database):
     executor, mode = EXECUTORS[request.param]
     conf = cfg.ConfigOpts()
     bootstrap.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override('state_path', str(tmp_path / 'state'))
+    conf.set_override('connection', database, 'database')
     conf.set_override('task_executor', executor, 'task')
     conf.set_override('engine_mode', mode, 'taskflow_executor')
     conf.set_override('allowed_hosts', [source.host], 'import_filtering_opts')

@@ -1,4 +1,8 @@
-"""A real glance-api in a process of its own, and what it said."""
+"""A real glance-api in a process of its own, and what it said.
+
+GLANCE_TEST_DATABASE chooses what it runs on: sqlite (a file in its state
+folder) or postgresql (a database made for the test).
+"""
 
 import contextlib
 import http.client
@@ -13,8 +17,14 @@ import sys
 import time
 
 import pytest
+import sqlalchemy as sa
 
+from glance.db import migrations, sessions
 from glance.testing.source_server import Silence, SourceServer
+from tests import databases
+
+from . import checker, history
+from .nursery import Nursery
 
 PATIENCE = 30.0
 API = str(pathlib.Path(sys.executable).parent / 'glance-api')
@@ -40,10 +50,14 @@ def until(true, what):
 class Api:
     """One glance-api. Its whole output is in log."""
 
-    def __init__(self, config, log, fail_point=None, **environment):
+    def __init__(self, config, log, fail_point=None, nursery=None, **environment):
         self.log_path = log
         self._file = open(log, 'ab')  # noqa: SIM115 - closed in end()
         self._begins_at = self._file.tell()
+        self.port = None
+        if nursery is not None:
+            self.process = nursery.start(['--config-file', config], log, fail_point or '')
+            return
         self.process = subprocess.Popen(
             [*(DYING if fail_point else [API]), '--config-file', str(config)],
             stdout=self._file,
@@ -53,7 +67,6 @@ class Api:
             env=os.environ | environment | {'FAIL_POINT': fail_point or ''},
             start_new_session=True,
         )
-        self.port = None
 
     @property
     def log(self):
@@ -151,8 +164,46 @@ def web():
         yield server
 
 
+@pytest.fixture(scope='session')
+def template(tmp_path_factory, missing):
+    """The URL of a database that has its tables, and writes down what happens to them."""
+    folder = tmp_path_factory.mktemp('template')
+    with databases.fresh(databases.CHOSEN, folder, missing) as url:
+        database = sessions.open_database(url)
+        migrations.sync(database.engine)
+        database.close()
+        engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+        with engine.begin() as connection:
+            history.keep(connection)
+        engine.dispose()
+        yield url
+
+
 @pytest.fixture
-def config(tmp_path, web):
+def database(request, state, missing):
+    """The URL of the database of the deployment."""
+    if databases.CHOSEN == 'sqlite':
+        yield f'sqlite:///{state}/glance.sqlite'
+        return
+    template = request.getfixturevalue('template')
+    with databases.fresh(databases.CHOSEN, state, missing, template) as url:
+        yield url
+
+
+@pytest.fixture
+def recorded(request, state, missing):
+    """The database of this test is made before the service starts, and records its history."""
+    if databases.CHOSEN == 'sqlite':
+        state.mkdir(mode=0o700)
+        template = request.getfixturevalue('template')
+        with databases.fresh('sqlite', state, missing, template):
+            yield
+        return
+    yield  # there it always is
+
+
+@pytest.fixture
+def config(tmp_path, web, database):
     """Write a configuration for a state folder of the test; returns its path."""
 
     def write(**sections):
@@ -164,8 +215,10 @@ def config(tmp_path, web):
             },
             'import_filtering_opts': {'allowed_hosts': '127.0.0.1', 'allowed_ports': web.port},
         }
+        if databases.CHOSEN != 'sqlite':
+            merged['database'] = {'connection': database}
         for name, values in sections.items():
-            merged.setdefault(name, {}).update(values)
+            merged[name] = merged.get(name, {}) | values
         path = tmp_path / 'glance-api.conf'
         path.write_text(
             '\n'.join(
@@ -180,11 +233,33 @@ def config(tmp_path, web):
 
 @pytest.fixture
 def start(tmp_path, config):
-    """start(**sections): a glance-api that was started; start.ready() waits until it answers."""
+    """start(**sections): a glance-api that was started; await_ready() waits until it answers."""
     begun = []
 
     def begin(fail_point=None, **sections):
         api = Api(config(**sections), tmp_path / 'log', fail_point)
+        begun.append(api)
+        return api
+
+    yield begin
+    for api in begun:
+        api.end()
+
+
+@pytest.fixture(scope='session')
+def nursery():
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def spawn(tmp_path, config, nursery):
+    """As start, by a fork of a process that has imported everything: for many starts."""
+    begun = []
+
+    def begin(fail_point=None, **sections):
+        api = Api(config(**sections), tmp_path / 'log', fail_point, nursery)
         begun.append(api)
         return api
 
@@ -198,13 +273,62 @@ def state(tmp_path):
     return tmp_path / 'state'
 
 
+@pytest.fixture
+def check(tmp_path, state, database):
+    """check(sources): the checker, on all that this test has left."""
+
+    def checked(sources=None):
+        return checker.check(state, sources, database=database, log=tmp_path / 'log')
+
+    return checked
+
+
+@pytest.fixture
+def settled(check):
+    """settled(sources): wait until everything is tidied up, and check it."""
+
+    def wait(sources=None):
+        def true():
+            with contextlib.suppress(AssertionError):
+                check()
+                return True
+
+        with contextlib.suppress(AssertionError):
+            until(true, 'the end of tidying up')
+        return check(sources)  # says what is wrong
+
+    return wait
+
+
+@pytest.fixture
+def query(database):
+    """query(words): the rows of a statement."""
+
+    def rows(words):
+        with checker.reading(database) as connection:
+            return connection.execute(sa.text(words)).all()
+
+    return rows
+
+
 def left_behind(state):
     """Everything in the folders that a run fills."""
     return sorted(
         str(path.relative_to(state))
         for folder in ('images', 'staging')
         for path in (state / folder).rglob('*')
+        if path.name != checker.MARK
     )
 
 
+def staged(state):
+    """How many bytes lie in staging."""
+    found = 0
+    for path in (state / 'staging').rglob('*'):
+        with contextlib.suppress(FileNotFoundError):
+            found += path.stat().st_size if path.is_file() else 0
+    return found
+
+
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
+STOP, CONT = signal.SIGSTOP, signal.SIGCONT

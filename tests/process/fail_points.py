@@ -2,10 +2,13 @@
 
     python -m tests.process.fail_points --config-file ...
 
+FAIL_POINT=name:n:STOP stops it there instead, until it gets SIGCONT.
+
 The points lie before and after each step, each undo, each remembering of a
-step, the post, the claim, the noting of a failure, the commit and the two
-halves of tidying up. They are made here, around what the service calls, so
-that it carries none of them itself; a new step has its points at once.
+step, the post, the claim, the putting of bytes into a store, the noting of a
+failure, the commit and the two halves of tidying up. They are made here,
+around what the service calls, so that it carries none of them itself; a new
+step has its points at once.
 """
 
 from glance import threads
@@ -21,8 +24,10 @@ import sys
 from glance.db.logbook import SqlLogbook
 from glance.db.task_queue import SqlTaskQueue
 from glance.db.task_repository import SqlTaskRepository
+from glance.engine.dir_logbook import DirLogbook
 from glance.flows import import_image
 from glance.image_data.staging import FolderStaging
+from glance.stores.filesystem import FilesystemStore
 
 
 def targets():
@@ -32,6 +37,7 @@ def targets():
         'claim': (SqlTaskQueue, 'claim'),
         'remember': (SqlLogbook, 'remember'),
         'fail': (SqlTaskQueue, 'fail'),
+        'put': (FilesystemStore, 'add'),
         'commit': (SqlTaskQueue, 'finish'),
         'tidy-staging': (FolderStaging, 'remove'),
         'tidy-rows': (SqlTaskQueue, 'end'),
@@ -47,12 +53,13 @@ def points():
 
 
 class Killer:
-    """Ends the process at the n-th pass of one point."""
+    """Signals the process itself at the n-th pass of one point."""
 
-    def __init__(self, point, number):
+    def __init__(self, point, number=1, signal_='KILL'):
         self._point = point
-        self._left = number
-        self._posted = False  # what happens before there is a task is no pass
+        self._left = int(number)
+        self._signal = signal.Signals[f'SIG{signal_}']
+        self._posted = False  # a look at the queue before there is a task is no pass
 
     def wrapped(self, name, function):
         @functools.wraps(function)
@@ -67,22 +74,24 @@ class Killer:
         return passing
 
     def _pass(self, point):
-        if self._posted and point == self._point:
+        if point == self._point and (self._posted or point != 'before-claim'):
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
 
 
-def main():
-    point, _colon, number = os.environ['FAIL_POINT'].partition(':')
-    killer = Killer(point, int(number or 1))
-    for name, (owner, method) in targets().items():
-        function = getattr(owner, method)
-        setattr(owner, method, killer.wrapped(name, function))
+def run(fail_point, arguments=None):
+    """Be glance-api, with or without a point at which it ends."""
     from glance.cmd import api  # it chooses green threads, which a test may not want
 
-    return api.main()
+    if fail_point:
+        killer = Killer(*fail_point.split(':'))
+        for name, (owner, method) in targets().items():
+            setattr(owner, method, killer.wrapped(name, getattr(owner, method)))
+        # The other logbook, with [taskflow_executor] persistence = dir.
+        DirLogbook.remember = killer.wrapped('remember', DirLogbook.remember)
+    return api.main(arguments)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(os.environ['FAIL_POINT']))

@@ -11,6 +11,8 @@ import pytest
 
 from .conftest import INT, TERM, free_port
 
+pytestmark = pytest.mark.once
+
 
 def refused(api):
     """The one line with which a start is refused."""

@@ -9,6 +9,8 @@ import pytest
 
 from .conftest import TERM, until
 
+pytestmark = pytest.mark.once
+
 HEAD = b'POST /v2/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n'
 
 

@@ -5,8 +5,7 @@ import http.client
 
 import pytest
 
-from .checker import check
-from .conftest import KILL, TERM, until
+from .conftest import KILL, TERM
 from .fail_points import points
 
 CONTENT = b'bits of an image' * 1000
@@ -14,7 +13,7 @@ WAYS = {'taskflow': {}, 'eventlet': {'task': {'task_executor': 'eventlet'}}}
 # What a run that succeeds, or one that fails, never passes.
 NEVER = {
     'success': ('undo-', '-fail'),
-    'failure': ('do-store', 'undo-store', 'do-finish', 'undo-finish', '-commit'),
+    'failure': ('do-store', 'undo-store', '-put', 'do-finish', 'undo-finish', '-commit'),
 }
 
 
@@ -38,30 +37,24 @@ def serve(web, end):
 
 
 @pytest.mark.parametrize(('way', 'end', 'point'), list(cases()))
-def test_a_task_killed_at_any_point_ends_as_it_should(start, state, web, way, end, point):
+@pytest.mark.usefixtures('recorded')
+def test_a_task_killed_at_any_point_ends_as_it_should(spawn, settled, check, web, way, end, point):
     address, format_ = serve(web, end)
-    dying = start(fail_point=point, **WAYS[way]).await_ready()
+    dying = spawn(fail_point=point, **WAYS[way]).await_ready()
     accepted = None
     with contextlib.suppress(OSError, http.client.HTTPException):
         accepted = dying.import_(address, format_)
     assert dying.exit_status() == -KILL, 'the point was not passed'
 
-    api = start(**WAYS[way]).await_ready()
+    api = spawn(**WAYS[way]).await_ready()
     tasks = api.call('GET', '/v2/tasks')[1]['tasks']
     assert accepted is None or [task['id'] for task in tasks] == [accepted]
     for task in tasks:
         api.ended(task['id'])
-    until(lambda: nothing_waits(state), 'the end of tidying up')
-    ends = check(state, {address: CONTENT})
+    ends = settled({address: CONTENT})
     assert {status for status, _message, _image in ends.values()} <= {end}
     if end == 'failure':
         assert all('qcow2' in message for _status, message, _image in ends.values())
     api.signal(TERM)
     assert api.exit_status() == 0
-    check(state)
-
-
-def nothing_waits(state):
-    with contextlib.suppress(AssertionError):
-        check(state)
-        return True
+    check()

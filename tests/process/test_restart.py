@@ -1,8 +1,6 @@
 """Imports across the end of the process that runs them."""
 
-import contextlib
 import http.client
-import sqlite3
 
 import pytest
 
@@ -13,12 +11,6 @@ WAYS = {
     'taskflow-serial': {'taskflow_executor': {'engine_mode': 'serial'}},
     'taskflow-parallel': {},
 }
-
-
-def furthest_step(state):
-    with contextlib.closing(sqlite3.connect(state / 'glance.sqlite')) as connection:
-        [(step,)] = connection.execute('SELECT furthest_step FROM task_queue')
-        return step
 
 
 @pytest.fixture(params=list(WAYS))
@@ -82,14 +74,17 @@ def test_a_pending_import_runs_at_the_next_start(start, web):
     assert start(**one).await_ready().ended(waiting)['status'] == 'success'
 
 
-def test_an_import_that_always_kills_its_process_fails_in_the_end(start, state, web):
+def test_an_import_that_always_kills_its_process_fails_in_the_end(start, state, web, query):
     web.pages['/image'] = web.silence()
     options = {'task': {'max_attempts': 2}}
     api = start(**options).await_ready()
     task_id = api.import_(f'{web.url}/image')
     for attempt in (1, 2, 3):  # the first got further than any before it
         web.await_request('/image', attempt)
-        until(lambda: furthest_step(state) == 1, 'that the first step is noted')
+        until(
+            lambda: query('SELECT furthest_step FROM task_queue') == [(1,)],
+            'that the first step is noted',
+        )
         api.signal(KILL)
         api.exit_status()
         api = start(**options).await_ready()
@@ -99,6 +94,20 @@ def test_an_import_that_always_kills_its_process_fails_in_the_end(start, state, 
     assert '"fetch"' in task['message']
     assert api.call('GET', '/v2/images')[1]['images'] == []
     assert left_behind(state) == []
+
+
+def test_deaths_between_which_a_task_gets_further_do_not_count(spawn, web, settled):
+    """Each process finishes one more step, remembers it, and dies at once."""
+    web.pages['/image'] = b'bits'
+    options = {'task': {'max_attempts': 2}}
+    dying = spawn(fail_point='after-remember', **options).await_ready()
+    task_id = dying.import_(f'{web.url}/image')
+    assert dying.exit_status() == -KILL
+    for _step in ('fetch', 'check', 'store'):
+        dying = spawn(fail_point='after-remember', **options)
+        assert dying.exit_status() == -KILL
+    assert spawn(**options).await_ready().ended(task_id)['status'] == 'success'
+    settled()
 
 
 def test_a_request_that_has_begun_is_answered_before_the_end(start, web):

@@ -12,6 +12,8 @@ import pytest
 
 from .conftest import KILL, TERM, Api, free_port, left_behind, until
 
+pytestmark = pytest.mark.once
+
 PROGRAMS = pathlib.Path(sys.executable).parent
 ROOT = pathlib.Path(__file__).parents[2]
 CONTENT = bytes(range(256)) * 4096 * 3 + b'end'

@@ -1,0 +1,128 @@
+"""What became of each row, written down by triggers while it happens.
+
+The checker reads it at the end: what a table holds then does not tell whether
+something was written twice, or by somebody who had lost his lease.
+"""
+
+import collections
+
+import sqlalchemy as sa
+
+ENDS = ('success', 'failure')
+
+# table, event, task id, value before, value after
+_IMAGE = '(SELECT created_by_task FROM images WHERE id = {row}.image_id)'
+EVENTS = (
+    ('tasks', 'INSERT', 'NEW.id', 'NULL', 'NEW.status'),
+    ('tasks', 'UPDATE OF status', 'NEW.id', 'OLD.status', 'NEW.status'),
+    ('task_queue', 'INSERT', 'NEW.task_id', 'NULL', 'NEW.lease'),
+    ('task_queue', 'UPDATE OF lease', 'NEW.task_id', 'OLD.lease', 'NEW.lease'),
+    ('task_queue', 'UPDATE OF touched', 'NEW.task_id', 'OLD.owner', 'NEW.owner'),
+    ('task_queue', 'UPDATE OF outcome', 'NEW.task_id', 'OLD.outcome', 'NEW.outcome'),
+    ('task_queue', 'DELETE', 'OLD.task_id', 'OLD.lease', 'NULL'),
+    ('images', 'INSERT', 'NEW.created_by_task', 'NULL', 'NEW.status'),
+    ('images', 'UPDATE OF status', 'NEW.created_by_task', 'OLD.status', 'NEW.status'),
+    ('images', 'DELETE', 'OLD.created_by_task', 'OLD.status', 'NULL'),
+    ('image_locations', 'INSERT', _IMAGE.format(row='NEW'), 'NULL', 'NEW.status'),
+    ('image_locations', 'UPDATE OF status', _IMAGE.format(row='NEW'), 'OLD.status', 'NEW.status'),
+    ('image_locations', 'DELETE', _IMAGE.format(row='OLD'), 'OLD.status', 'NULL'),
+    ('atomdetails', 'INSERT', 'NEW.parent_uuid', 'NULL', 'NEW.name'),
+    ('leftovers', 'INSERT', 'NEW.task_id', 'NULL', 'NEW.address'),
+)
+
+# What tells one transaction, and one process's connection, from another.
+_WHO = {'sqlite': ('NULL', 'NULL'), 'postgresql': ('txid_current()', 'pg_backend_pid()')}
+
+
+def keep(connection):
+    """From now on write down what happens in this database."""
+    dialect = connection.dialect.name
+    number = {'sqlite': 'INTEGER PRIMARY KEY AUTOINCREMENT', 'postgresql': 'BIGSERIAL'}[dialect]
+    connection.exec_driver_sql(
+        f'CREATE TABLE test_history (number {number}, tx BIGINT, backend BIGINT,'
+        ' place TEXT, event TEXT, task_id TEXT, before TEXT, after TEXT)'
+    )
+    tx, backend = _WHO[dialect]
+    for count, (table, event, task, before, after) in enumerate(EVENTS):
+        note = (
+            'INSERT INTO test_history (tx, backend, place, event, task_id, before, after)'
+            f" VALUES ({tx}, {backend}, '{table}', '{event}', {task}, {before}, {after});"
+        )
+        name = f'test_history_{count}'
+        when = f'CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW'
+        if dialect == 'sqlite':
+            connection.exec_driver_sql(f'{when} BEGIN {note} END')
+        else:
+            connection.exec_driver_sql(
+                f'CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS'
+                f' $$ BEGIN {note} RETURN NULL; END $$'
+            )
+            connection.exec_driver_sql(f'{when} EXECUTE FUNCTION {name}()')
+
+
+def is_kept(connection):
+    return 'test_history' in sa.inspect(connection).get_table_names()
+
+
+def check(connection):
+    """Each task has one end, one holder at a time, and no write that is not its holder's."""
+    rows = connection.execute(sa.text('SELECT * FROM test_history ORDER BY number')).all()
+    of_task = collections.defaultdict(list)
+    for row in rows:
+        if row.task_id is not None:
+            of_task[row.task_id].append(row)
+    for of_one in of_task.values():
+        _check_task(of_one)
+    _check_fences(rows)
+    _check_holders(rows)
+
+
+def _check_task(rows):
+    def changes(place, event):
+        return [
+            (row.before, row.after)
+            for row in rows
+            if (row.place, row.event) == (place, event) and row.before != row.after
+        ]
+
+    statuses = changes('tasks', 'UPDATE OF status')
+    ends = [after for _before, after in statuses if after in ENDS]
+    assert len(ends) == 1, f'a task has {len(ends)} ends: {rows}'
+    assert statuses[-1][1] in ENDS, f'a task went on after its end: {rows}'
+    claims = [int(after) for _before, after in changes('task_queue', 'UPDATE OF lease')]
+    assert claims == list(range(1, len(claims) + 1)), f'claims are not counted by one: {rows}'
+    assert len(changes('task_queue', 'UPDATE OF outcome')) == 1, f'several outcomes: {rows}'
+    assert len(changes('task_queue', 'DELETE')) == 1, f'an entry went twice: {rows}'
+    assert (rows[-1].place, rows[-1].event) == ('task_queue', 'DELETE'), (
+        f'something was written after the entry was gone: {rows}'
+    )
+    shown = [after for _before, after in changes('images', 'UPDATE OF status')]
+    assert shown.count('active') == ends.count('success'), f'an image was shown twice: {rows}'
+
+
+def _check_fences(rows):
+    """Each write for a task has the fence before it, in its own transaction."""
+    fenced = {}  # transaction to the tasks whose fence it has passed; one for all on SQLite
+    for row in rows:
+        if (row.place, row.event) == ('task_queue', 'UPDATE OF touched'):
+            if row.tx is None:
+                fenced.clear()
+            fenced.setdefault(row.tx, set()).add(row.task_id)
+        elif _is_of_a_run(row):
+            assert row.task_id in fenced.get(row.tx, ()), f'a write without a fence: {row}'
+
+
+def _is_of_a_run(row):
+    if row.place == 'tasks':
+        return row.after in ENDS
+    return row.place != 'task_queue'
+
+
+def _check_holders(rows):
+    """No connection has written for two holders: a stopped process writes for nobody any more."""
+    wrote_for = collections.defaultdict(set)
+    for row in rows:
+        if row.backend is not None and row.event == 'UPDATE OF touched':
+            wrote_for[row.backend].add(row.after)
+    for backend, holders in wrote_for.items():
+        assert len(holders) == 1, f'connection {backend} wrote for {holders}'

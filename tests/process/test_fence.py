@@ -1,0 +1,174 @@
+"""A process stopped past its lease, anywhere; another ends its task; then it goes on."""
+
+import http.client
+import json
+import threading
+
+import psutil
+import pytest
+
+from glance.testing.source_server import Answer
+
+from .conftest import CONT, STOP, TERM, staged, until
+from .fail_points import points
+from .snapshot import snapshot
+from .test_kill_matrix import CONTENT, NEVER, WAYS, serve
+
+SHORT = {'lease_time': 1, 'poll_interval': 0.1}
+# Before these there is no lease yet, after this there is none any more.
+OUTSIDE = ('before-post', 'after-post', 'before-claim', 'after-tidy-rows')
+
+
+def cases():
+    for way in WAYS:
+        for end in ('success', 'failure'):
+            for point in points():
+                if point in OUTSIDE or any(part in point for part in NEVER[end]):
+                    continue
+                if end == 'failure' and not ('undo-' in point or '-fail' in point):
+                    continue  # up to there it is like one that succeeds
+                if way == 'eventlet' and 'remember' in point:
+                    continue
+                yield pytest.param(way, end, point, id=f'{way}-{end}-{point}')
+
+
+@pytest.fixture
+def options():
+    def of(way):
+        return WAYS[way] | {'task': SHORT | WAYS[way].get('task', {})}
+
+    return of
+
+
+@pytest.fixture
+def now(state, database):
+    return lambda: snapshot(state, database)
+
+
+def is_stopped(api):
+    return psutil.Process(api.process.pid).status() == psutil.STATUS_STOPPED
+
+
+def await_dropped(api, task_id):
+    """Wait until a process says that it has let go of a task of which it has lost the lease."""
+    api.await_log(
+        rf' {api.process.pid} WARNING .*Task {task_id} stopped in this process, '
+        'nothing undone: LostLease'
+    )
+
+
+def end_without_a_trace(stopped, other, task_id, now):
+    """Continue a process whose task another has ended: nothing changes, then and until it ends."""
+    before = now()
+    stopped.signal(CONT)
+    await_dropped(stopped, task_id)
+    assert now() == before
+    for api in (stopped, other):
+        api.signal(TERM)
+        assert api.exit_status() == 0
+    assert now() == before
+
+
+@pytest.mark.parametrize(('way', 'end', 'point'), list(cases()))
+@pytest.mark.usefixtures('recorded')
+def test_a_process_stopped_past_its_lease_changes_nothing(
+    spawn, settled, web, options, now, way, end, point
+):
+    address, format_ = serve(web, end)
+    stopped = spawn(fail_point=f'{point}:1:STOP', **options(way)).await_ready()
+    posted = post(stopped, address, format_)  # it may stop before it has answered
+    until(lambda: is_stopped(stopped), f'a stop at {point}')
+
+    other = spawn(**options(way)).await_ready()
+    [task] = other.call('GET', '/v2/tasks')[1]['tasks']
+    other.ended(task['id'])
+    [(status, message, _image)] = settled({address: CONTENT}).values()
+    assert status == end, message
+
+    end_without_a_trace(stopped, other, task['id'], now)
+    posted.close()
+    assert settled({address: CONTENT})
+
+
+@pytest.mark.parametrize(('way', 'end', 'point'), list(cases()))
+@pytest.mark.usefixtures('recorded')
+def test_a_process_whose_task_another_holds_changes_nothing(
+    spawn, settled, web, options, now, way, end, point
+):
+    """The other has claimed it and done nothing yet: all that is there is still to be had."""
+    address, format_ = serve(web, end)
+    stopped = spawn(fail_point=f'{point}:1:STOP', **options(way)).await_ready()
+    posted = post(stopped, address, format_)
+    until(lambda: is_stopped(stopped), f'a stop at {point}')
+    holds = options(way) | {'task': options(way)['task'] | {'lease_time': 600}}
+    other = spawn(fail_point='after-claim:1:STOP', **holds)
+    until(lambda: is_stopped(other), 'the claim of another')
+
+    before = now()
+    stopped.signal(CONT)
+    await_dropped(stopped, r'\S+')
+    assert not differs(before, now())
+    stopped.signal(TERM)
+    assert stopped.exit_status() == 0
+    assert not differs(before, now())
+
+    other.signal(CONT)
+    [task] = other.await_ready().call('GET', '/v2/tasks')[1]['tasks']
+    other.ended(task['id'])
+    [(status, message, _image)] = settled({address: CONTENT}).values()
+    assert status == end, message
+    posted.close()
+
+
+def differs(before, after):
+    """What the process of the first claim has changed, but for taking back what it made itself.
+
+    That lies under names of its own, which nobody else ever writes to; a later
+    claim uses it only where it is remembered, and does without if it is gone.
+    """
+    files = {'before': set(before['files'].items()), 'after': set(after['files'].items())}
+    gone = {path for path, _file in files['before'] - files['after']}
+    own = {path for path in gone if path.startswith('staging/') or path.endswith('.1')}
+    rows = [table for table in before['rows'] if before['rows'][table] != after['rows'][table]]
+    return rows + sorted(gone - own) + sorted(files['after'] - files['before'])
+
+
+def post(api, address, format_):
+    """A connection on which an import was asked for."""
+    connection = http.client.HTTPConnection('127.0.0.1', api.port)
+    body = {
+        'type': 'import',
+        'input': {'import_from': address, 'import_from_format': format_, 'image_properties': {}},
+    }
+    connection.request('POST', '/v2/tasks', json.dumps(body), {'Content-Type': 'application/json'})
+    return connection
+
+
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.usefixtures('recorded')
+def test_a_process_stopped_amid_a_download_changes_nothing(
+    spawn, settled, web, options, now, state, way
+):
+    content = bytes(range(256)) * 4096 * 8
+    goes_on = threading.Event()
+
+    def first_half_then_wait():
+        yield content[: len(content) // 2]
+        goes_on.wait()
+        yield content[len(content) // 2 :]
+
+    pages = [Answer(first_half_then_wait(), announced=len(content))]
+    web.pages['/image'] = lambda request: pages.pop() if pages else content
+    address = f'{web.url}/image'
+    stopped = spawn(**options(way)).await_ready()
+    task_id = stopped.import_(address)
+    until(lambda: staged(state) >= len(content) // 4, 'a part of the download')
+    stopped.signal(STOP)
+    until(lambda: is_stopped(stopped), 'the stop')
+
+    other = spawn(**options(way)).await_ready()
+    other.ended(task_id)
+    settled({address: content})
+    goes_on.set()
+    end_without_a_trace(stopped, other, task_id, now)
+    settled({address: content})

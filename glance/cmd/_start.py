@@ -4,6 +4,7 @@ To be imported after glance.threads.use().
 """
 
 import logging
+import math
 import os
 import resource
 import sys
@@ -81,8 +82,9 @@ def allow_files():
 
 
 def grace(conf):
-    """Seconds that tasks get to end before they are handed back."""
-    return max(0, conf.graceful_shutdown_timeout - HAND_BACK_MARGIN)
+    """Seconds that tasks get to end before they are handed back; a timeout of 0 is none."""
+    timeout = conf.graceful_shutdown_timeout
+    return max(0, timeout - HAND_BACK_MARGIN) if timeout else math.inf
 
 
 def say_where(conf, folders, *, staging=True):

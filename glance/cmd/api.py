@@ -11,6 +11,7 @@ threads.use(threads.GREEN)  # before anything that knows sockets is imported
 import contextlib
 import ipaddress
 import logging
+import math
 import os
 import signal
 import socket
@@ -160,7 +161,8 @@ class ApiService(service.ServiceBase):
         grace = _start.grace(self._conf)
         tasks = eventlet.spawn(self._application.executor.stop, grace)
         self._server.kill()  # it accepts no more, and waits for requests that have begun
-        with eventlet.Timeout(grace, False), contextlib.suppress(Exception, GreenletExit):
+        patience = None if grace == math.inf else grace  # None: no timeout
+        with eventlet.Timeout(patience, False), contextlib.suppress(Exception, GreenletExit):
             self._server.wait()
         tasks.wait()
         self._application.close()

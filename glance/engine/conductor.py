@@ -23,6 +23,7 @@ from glance.engine.watch import Watch
 LOG = logging.getLogger(__name__)
 
 GATHER_TIME = 0.01  # seconds in which more tasks may be posted, to be claimed at once
+LONGEST_WAIT = 3600.0  # seconds; a wait without an end is not for every lock
 LEAVE_TIME = 5.0  # seconds that runs get to notice that they were told to stop
 OUTAGE_PAUSE = 2.0  # seconds between two tries while the database does not answer
 
@@ -146,7 +147,7 @@ class Conductor:
             remaining = until - time.monotonic()
             if not len(self.runs) or remaining <= 0:
                 break
-            self._left.wait(remaining)
+            self._left.wait(min(remaining, LONGEST_WAIT))
         return not len(self.runs)
 
     # ------------------------------------------------------------- claiming

@@ -3,6 +3,8 @@
 Written with plain asserts, to be collected by pytest.
 """
 
+import math
+
 import pytest
 
 from glance.domain import errors
@@ -169,13 +171,14 @@ class ExecutorContract:
         assert claim.attempts == 0
         assert self.gate.undone == []
 
-    def test_what_ends_within_grace_is_let_end(self) -> None:
+    @pytest.mark.parametrize('grace', [10, math.inf])
+    def test_what_ends_within_grace_is_let_end(self, grace: float) -> None:
         self.executor.start()
         self.gate.hold()
         self.queue.add('t1')
         self.gate.await_entered(1)
         self.gate.release()
-        self.executor.stop(10)
+        self.executor.stop(grace)
         assert self.queue.tasks['t1'][0] == Status.SUCCESS
 
     def test_nothing_is_claimed_after_stop(self) -> None:

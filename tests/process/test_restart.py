@@ -1,8 +1,11 @@
 """Imports across the end of the process that runs them."""
 
 import http.client
+import threading
 
 import pytest
+
+from glance.testing.source_server import Answer
 
 from .conftest import KILL, TERM, left_behind, until
 
@@ -124,3 +127,22 @@ def test_a_request_that_has_begun_is_answered_before_the_end(start, web):
     assert len(answer.read()) == size - 1000
     connection.close()
     assert api.exit_status() == 0
+
+
+def test_without_a_timeout_a_stop_waits_for_the_tasks(start, state, web):
+    go_on = threading.Event()
+
+    def body():
+        yield b'bi'
+        go_on.wait(60)
+        yield b'ts'
+
+    web.pages['/image'] = lambda _request: Answer(body(), announced=4)
+    api = start(DEFAULT={'graceful_shutdown_timeout': 0}).await_ready()
+    task_id = api.import_(f'{web.url}/image')
+    web.await_request('/image')
+    api.signal(TERM)
+    api.await_log('Waiting .* for 1 tasks to end')
+    go_on.set()
+    assert api.exit_status() == 0
+    assert f'Task {task_id} ended: success' in api.log

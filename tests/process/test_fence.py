@@ -19,8 +19,8 @@ SHORT = {'lease_time': 1, 'poll_interval': 0.1}
 OUTSIDE = ('before-post', 'after-post', 'before-claim', 'after-tidy-rows')
 
 
-def cases():
-    for way in WAYS:
+def cases(ways=WAYS):
+    for way in ways:
         for end in ('success', 'failure'):
             for point in points():
                 if point in OUTSIDE or any(part in point for part in NEVER[end]):
@@ -90,12 +90,15 @@ def test_a_process_stopped_past_its_lease_changes_nothing(
     assert settled({address: CONTENT})
 
 
-@pytest.mark.parametrize(('way', 'end', 'point'), list(cases()))
+@pytest.mark.parametrize(('way', 'end', 'point'), list(cases(['taskflow'])))
 @pytest.mark.usefixtures('recorded')
 def test_a_process_whose_task_another_holds_changes_nothing(
     spawn, settled, web, options, now, way, end, point
 ):
-    """The other has claimed it and done nothing yet: all that is there is still to be had."""
+    """The other has claimed it and done nothing yet: all that is there is still to be had.
+
+    What keeps the first from writing is below the executor, so one is enough.
+    """
     address, format_ = serve(web, end)
     stopped = spawn(fail_point=f'{point}:1:STOP', **options(way)).await_ready()
     posted = post(stopped, address, format_)

@@ -16,7 +16,7 @@ class Run:
 
     claim: Claim
     point: Point = Point()
-    noted_step: int = 0  # of the furthest point, as the queue knows it
+    noted: Point = Point()  # the furthest point as the queue knows it
     stop: Drop | None = None  # raised at the next look
     cancelled: bool = False
     failing: bool = False  # the outcome is failure: only undo is left to do
@@ -45,7 +45,7 @@ class LiveRuns(interfaces.Runs):
     def begin(self, claim):
         run = self._runs[claim.lease] = Run(
             claim,
-            noted_step=claim.furthest.step,
+            noted=claim.furthest,
             cancelled=claim.cancel_requested,
             failing=claim.outcome == Outcome.FAILURE,
         )

@@ -10,6 +10,7 @@ from glance.domain.lease import HandBack, Hung, LostLease, Stalled
 LOG = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two looks at the cancel flags
+NOTEWORTHY = 64 * 2**20  # bytes, as many as lie between two checkpoints of a fetch
 
 
 class Watch:
@@ -64,8 +65,8 @@ class Watch:
                 continue
             try:
                 self._hear()
-                # A step that has ended is noted soon, for what is said if the process dies.
-                advanced = any(run.furthest.step > run.noted_step for run in self._runs)
+                # Soon, so that a life that ends before the next renewal counts for its progress.
+                advanced = any(_has_advanced(run) for run in self._runs)
                 if advanced or time.monotonic() - renewed_at >= renew_every:
                     renewed_at = time.monotonic()
                     self._give_up()
@@ -90,7 +91,7 @@ class Watch:
         for run in self._runs:
             if not run.stalled:
                 furthest[run.claim.lease] = run.furthest
-                run.noted_step = run.furthest.step
+                run.noted = run.furthest
         self._queue.renew(self._owner, furthest, seconds=self._lease_time)
 
     # ------------------------------------------------------------- what hangs
@@ -141,3 +142,9 @@ class Watch:
             if run.stop is None and not run.at_work:
                 run.stop = HandBack()
                 self._queue.release(run.claim.lease, run.furthest)
+
+
+def _has_advanced(run):
+    """Whether a run has come as much further than is noted as a later claim can make use of."""
+    step, received = run.furthest
+    return step > run.noted.step or received >= run.noted.bytes + NOTEWORTHY

@@ -80,6 +80,10 @@ class FakeQueue(TaskQueue):
                     raise TimeoutError(f'Nothing came of it; the tasks are {self.tasks}.')
                 self._changed.wait(every)
 
+    def furthest(self, task_id: str) -> Point:
+        """How far a queued task has come, as far as it was noted."""
+        return self._rows[task_id].furthest
+
     def end_of(self, task_id: str) -> Status:
         """The status of a task, once it has ended and is tidied up."""
         self.wait_until(lambda: task_id not in self._rows)

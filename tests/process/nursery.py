@@ -15,6 +15,7 @@ from glance import threads
 if __name__ == '__main__':
     threads.use(threads.GREEN)  # before anything that knows sockets is imported
 
+import ctypes
 import json
 import pathlib
 import signal
@@ -27,6 +28,7 @@ os = threads.original('os')
 select = threads.original('select')
 
 ROOT = pathlib.Path(__file__).parents[2]
+PR_SET_PDEATHSIG = 1
 
 
 def main(folder):
@@ -105,6 +107,7 @@ def _become(asked):
     """This process is the service from now on."""
     from . import fail_points
 
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it does not outlive the nursery
     os.setsid()
     log = os.open(asked['log'], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -4,21 +4,21 @@ import pytest
 
 from glance.domain.lease import HandBack, Stalled
 from glance.engine.runs import LiveRuns
-from glance.engine.watch import Watch
+from glance.engine.watch import NOTEWORTHY, Watch
 from glance.testing.fakes import FakeQueue
 
 
 class Watched:
     """Claimed tasks that made their last progress long ago."""
 
-    def __init__(self, *task_ids, workers):
+    def __init__(self, *task_ids, workers, lease_time=30):
         self.queue, self.runs = FakeQueue(), LiveRuns()
         for task_id in task_ids:
             self.queue.add(task_id)
         for claim in self.queue.claim('us', 9, seconds=30, versions={'test': 1}):
             self.runs.begin(claim)
         self.watch = Watch(
-            self.queue, self.runs, 'us', lease_time=30, stall_timeout=10, workers=workers
+            self.queue, self.runs, 'us', lease_time=lease_time, stall_timeout=10, workers=workers
         )
 
     def let_time_pass(self):
@@ -83,3 +83,19 @@ def test_a_run_without_attempts_left_keeps_its_lease():
     watched.let_time_pass()
     assert watched.look() == {'t1': NOTHING}
     assert [held.lease for held in watched.queue.held('us')] == [run.claim.lease]
+
+
+@pytest.mark.parametrize('steps', [0, 1])
+def test_progress_that_a_later_claim_can_use_is_noted_before_the_next_renewal(steps):
+    """A life shorter than that must not count as one without progress."""
+    watched = Watched('t1', workers=None, lease_time=3600)
+    [run] = watched.runs
+    watched.watch.start()
+    try:
+        for _ in range(steps):
+            watched.runs.done(run.claim.lease)
+        watched.runs.progress(run.claim.lease, (1 - steps) * NOTEWORTHY + 1)
+        watched.watch.look()
+        watched.queue.wait_until(lambda: watched.queue.furthest('t1') == run.furthest, every=0.01)
+    finally:
+        watched.watch.stop(5)

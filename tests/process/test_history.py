@@ -1,0 +1,94 @@
+"""The history that the checker reads tells what went wrong."""
+
+import contextlib
+import datetime
+
+import pytest
+import sqlalchemy as sa
+
+from glance.db.models import images, task_queue, tasks
+
+from . import history
+
+NOW = datetime.datetime(2026, 1, 1)
+IMAGE = sa.insert(images).values(
+    id='i',
+    status='importing',
+    visibility='shared',
+    created_by_task='t',
+    created_at=NOW,
+    updated_at=NOW,
+)
+POST = (
+    sa.insert(tasks).values(
+        id='t', type='import', status='pending', owner='us', created_at=NOW, updated_at=NOW
+    ),
+    sa.insert(task_queue).values(task_id='t', type='import', flow_version=1, work='', posted_at=1),
+)
+
+
+def claim(number, owner='one'):
+    return sa.update(task_queue).values(lease=number, owner=owner, touched=number)
+
+
+def status(value):
+    return sa.update(tasks).values(status=value)
+
+
+TOUCH = sa.update(task_queue).values(touched=9)
+OUTCOME = sa.update(task_queue).values(outcome='failure')
+GONE = sa.delete(task_queue)
+CLAIM = (claim(1), status('processing'))
+END = (TOUCH, OUTCOME, status('failure'), GONE)
+
+# Transactions, and what is said of them.
+STORIES = {
+    'as it should be': ([POST, CLAIM, END], None),
+    'taken over': ([POST, CLAIM, (claim(2, 'other'),), END], None),
+    'two ends': ([POST, CLAIM, (*END, status('success'))], 'has 2 ends'),
+    'no end': ([POST, CLAIM], 'has 0 ends'),
+    'begun after its end': ([POST, CLAIM, END, (status('processing'),)], 'went on after its end'),
+    'a claim not counted': ([POST, CLAIM, (claim(3),), END], 'not counted by one'),
+    'two outcomes': (
+        [POST, CLAIM, (TOUCH, sa.update(task_queue).values(outcome='success')), END],
+        'several outcomes',
+    ),
+    'written after the entry': ([POST, CLAIM, END, (IMAGE,)], 'after the entry was gone'),
+    'written without a fence': ([POST, (IMAGE,), CLAIM, END], 'a write without a fence'),
+}
+
+
+@pytest.fixture
+def recording(database, recorded):
+    engine = sa.create_engine(database, poolclass=sa.pool.NullPool)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(('transactions', 'wrong'), STORIES.values(), ids=STORIES)
+def test_what_is_wrong_is_found(recording, transactions, wrong):
+    for transaction in transactions:
+        with recording.begin() as connection:
+            for statement in transaction:
+                connection.execute(statement)
+    with (
+        recording.connect() as connection,
+        pytest.raises(AssertionError, match=wrong) if wrong else contextlib.nullcontext(),
+    ):
+        history.check(connection)
+
+
+def test_one_who_writes_for_another_is_found(recording):
+    """SQLite does not tell who writes."""
+    if recording.dialect.name == 'sqlite':
+        pytest.skip('It takes a server to tell who writes.')
+    with recording.connect() as stale, recording.connect() as other:
+        for connection, transaction in ((stale, POST), (stale, CLAIM), (other, [claim(2, 'o')])):
+            for statement in transaction:
+                connection.execute(statement)
+            connection.commit()
+        for statement in END:
+            stale.execute(statement)
+        stale.commit()
+        with pytest.raises(AssertionError, match='wrote for'):
+            history.check(other)

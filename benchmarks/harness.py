@@ -6,6 +6,7 @@ in turn, and prints JSON: question, machine, versions, settings, results.
 
 import argparse
 import contextlib
+import http.client
 import importlib.metadata
 import json
 import os
@@ -184,6 +185,67 @@ def measured(service, server_cpu=lambda: 0.0):
         - figures['harness_cpu_s']
     )
     figures['pss_mib'] = pss_mib(service.pid)
+
+
+def touch_memory(folder, size):
+    """Have so many bytes of this machine's free memory used once, just now.
+
+    On a virtual machine free memory may belong to the host: the first file that is
+    written into it was measured at 2.5 s of system time for a GiB, the next one, of the
+    memory that the first has left, at 0.3 s. So whatever is compared must begin alike.
+    """
+    block = bytes(2**20)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(size // len(block)):
+            file.write(block)
+
+
+class Asker:
+    """Asks every 20 ms for all tasks in one list, however many clients wait for theirs."""
+
+    INTERVAL = 0.02
+
+    def __init__(self, service):
+        self._service = service
+        self._tasks = {}
+        self._came = threading.Condition()
+        self._over = False
+        self._error = None
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over = True
+        self._thread.join()
+
+    def end_of(self, task_id):
+        """The task, once it has ended."""
+        with self._came:
+            while self._tasks.get(task_id) not in ('success', 'failure'):
+                if self._error is not None:
+                    raise self._error
+                self._came.wait(60)
+            return self._tasks[task_id]
+
+    def _ask(self):
+        connection = http.client.HTTPConnection('127.0.0.1', self._service.port)
+        try:
+            while not self._over:
+                time.sleep(self.INTERVAL)
+                connection.request('GET', '/v2/tasks?limit=100')
+                tasks = json.loads(connection.getresponse().read())['tasks']
+                with self._came:
+                    self._tasks = {task['id']: task['status'] for task in tasks}
+                    self._came.notify_all()
+        except BaseException as error:
+            with self._came:
+                self._error = error
+                self._came.notify_all()
+        finally:
+            connection.close()
 
 
 def in_threads(count, work):

@@ -95,9 +95,9 @@ def one_round(options, source, size, state):
     }
 
 
-def import_one(service, url):
-    connection = http.client.HTTPConnection('127.0.0.1', service.port)
-    body = json.dumps(
+def wanted(url):
+    """The body of a POST."""
+    return json.dumps(
         {
             'type': 'import',
             'input': {
@@ -107,7 +107,11 @@ def import_one(service, url):
             },
         }
     )
-    connection.request('POST', '/v2/tasks', body, {'Content-Type': 'application/json'})
+
+
+def import_one(service, url):
+    connection = http.client.HTTPConnection('127.0.0.1', service.port)
+    connection.request('POST', '/v2/tasks', wanted(url), {'Content-Type': 'application/json'})
     task = json.loads(connection.getresponse().read())
     while task['status'] in ('pending', 'processing'):
         time.sleep(0.02)

@@ -13,7 +13,6 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
 
 import harness
 from large_import import WAYS, make_file, wanted
@@ -44,9 +43,7 @@ def main(argv=None):
             for number in range(arguments.rounds):
                 rounds.append(
                     {
-                        way: one_round(
-                            way, source, arguments, folder, many_first=bool(number % 2)
-                        )
+                        way: one_round(way, source, arguments, folder, many_first=bool(number % 2))
                         for way in arguments.ways
                     }
                 )

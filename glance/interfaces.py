@@ -343,8 +343,11 @@ class ImageRepository(abc.ABC):
         """
 
     @abc.abstractmethod
-    def check(self, lease: Lease, image_id: str) -> None:
-        """Raises ImageGone unless this task's image is there, and importing. Only reads."""
+    def check(self, lease: Lease, image_id: str, *, within: float = 0.0) -> None:
+        """Raises ImageGone unless this task's image is there, and importing. Only reads.
+
+        within  seconds for which one reading may serve all runs of this process
+        """
 
     @abc.abstractmethod
     def announce(self, lease: Lease, location: Location) -> list[Location]:

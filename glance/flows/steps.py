@@ -234,6 +234,7 @@ class _WantedStill:
     """Looks every few seconds whether the image was deleted, while bytes come."""
 
     SECONDS = 3.0
+    WITHIN = 1.0  # seconds for which a reading of the database serves all runs
 
     def __init__(self, lease, image_id):
         self._lease = lease
@@ -244,7 +245,7 @@ class _WantedStill:
         """Raises ImageGone."""
         if time.monotonic() - self._looked >= self.SECONDS:
             self._looked = time.monotonic()
-            toolbox.current().images.check(self._lease, self._image_id)
+            toolbox.current().images.check(self._lease, self._image_id, within=self.WITHIN)
 
 
 class Finish(Step):

@@ -5,6 +5,7 @@ One thread claims, one watches over the runs (engine/watch.py); runs have a
 bounded pool.
 """
 
+import collections
 import enum
 import logging
 import threading
@@ -23,6 +24,10 @@ from glance.engine.watch import Watch
 LOG = logging.getLogger(__name__)
 
 GATHER_TIME = 0.01  # seconds in which more tasks may be posted, to be claimed at once
+CROWD = 10  # posts within
+CROWD_TIME = 0.1  # so many seconds are a crowd: requests go before runs,
+FEW = 2  # of which so many begin meanwhile, each time,
+CROWD_LASTS = 5.0  # seconds; one that lasts longer shares with the runs
 LONGEST_WAIT = 3600.0  # seconds; a wait without an end is not for every lock
 LEAVE_TIME = 5.0  # seconds that runs get to notice that they were told to stop
 OUTAGE_PAUSE = 2.0  # seconds between two tries while the database does not answer
@@ -82,6 +87,8 @@ class Conductor:
         self._poll_interval = poll_interval
         self._max_attempts = max_attempts
         self._wake = threading.Event()
+        self._told_at = collections.deque(maxlen=CROWD)  # time.monotonic() of calls of wake()
+        self._crowded_since = None
         self._left = threading.Event()
         self._stopping = False
         self._pool = None
@@ -110,6 +117,7 @@ class Conductor:
 
     def wake(self):
         """Look at the queue now."""
+        self._told_at.append(time.monotonic())
         self._wake.set()
 
     def look(self):
@@ -153,10 +161,11 @@ class Conductor:
     # ------------------------------------------------------------- claiming
 
     def _claim_on(self):
+        most = self._slots
         while not self._stopping:
             self._wake.clear()
             pause = self._poll_interval
-            free = self._slots - len(self.runs)
+            free = min(most, self._slots - len(self.runs))
             if free > 0 and not self._watch.is_blocked():
                 try:
                     self._begin(free)
@@ -165,8 +174,21 @@ class Conductor:
                     pause = max(pause, OUTAGE_PAUSE)
                 except Exception:  # whatever it was, later tasks must not wait for ever
                     LOG.exception('Looking for waiting tasks failed; trying again')
+            most = self._slots
             if self._wake.wait(pause):
                 time.sleep(GATHER_TIME)
+                if self._is_crowded():
+                    time.sleep(CROWD_TIME)
+                    most = FEW if self._is_crowded() else most
+
+    def _is_crowded(self):
+        """Whether tasks are being posted faster than they could be run, and not for long."""
+        now = time.monotonic()
+        if len(self._told_at) < CROWD or now - self._told_at[0] >= CROWD_TIME:
+            self._crowded_since = None
+            return False
+        self._crowded_since = self._crowded_since or now
+        return now - self._crowded_since < CROWD_LASTS
 
     def _begin(self, free):
         claims = self._queue.claim(

@@ -6,7 +6,7 @@ glance/engine/run.py has become needless or wrong.
 
 import greenlet
 import pytest
-from taskflow import storage, task
+from taskflow import exceptions, storage, task
 from taskflow.engines.action_engine import engine
 from taskflow.persistence import models
 from taskflow.persistence.backends import impl_memory
@@ -59,6 +59,24 @@ def test_lean_storage_keeps_progress_that_somebody_reports():
     made.ensure_atom(task.FunctorTask(lambda: None, name='a'))
     made.set_task_progress('a', 0.5)
     assert made.get_task_progress('a') == 0.5
+
+
+@pytest.mark.parametrize(('kind', 'tries'), [(storage.Storage, 3), (run.LeanStorage, 1)])
+def test_a_write_is_tried_once_and_not_after_pauses(kind, tries, monkeypatch):
+    monkeypatch.setattr('tenacity.nap.time.sleep', lambda _seconds: None)
+    book = Writes()
+    made = kind(models.FlowDetail('f', 'uuid'), backend=book)
+    made.ensure_atom(task.FunctorTask(lambda: None, name='a'))
+    asked = []
+
+    def fails(detail):
+        asked.append(detail)
+        raise exceptions.StorageFailure('gone')
+
+    book.get_connection().update_atom_details = fails
+    with pytest.raises(exceptions.StorageFailure):
+        made.set_atom_state('a', 'RUNNING')
+    assert len(asked) == tries
 
 
 def a_second_greenlet_passes_for_the_writer(lock):

@@ -188,15 +188,16 @@ def measured(service, server_cpu=lambda: 0.0):
 
 
 def touch_memory(folder, size):
-    """Have so many bytes of this machine's free memory used once, just now.
+    """Have as much of this machine's free memory used once, just now, as a load will write.
 
     On a virtual machine free memory may belong to the host: the first file that is
     written into it was measured at 2.5 s of system time for a GiB, the next one, of the
     memory that the first has left, at 0.3 s. So whatever is compared must begin alike.
+    Half as much again, for not all of it is what the next one gets.
     """
     block = bytes(2**20)
     with tempfile.TemporaryFile(dir=folder) as file:
-        for _ in range(size // len(block)):
+        for _ in range(size * 3 // 2 // len(block)):
             file.write(block)
 
 

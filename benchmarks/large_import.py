@@ -37,7 +37,8 @@ def make_file(path, size):
         file.write(block[: size % len(block)])
 
 
-def pipeline(url, folder):
+def pipeline(url, folder, size):
+    harness.touch_memory(folder, size)
     began = time.monotonic()
     subprocess.run(['bash', '-c', PIPELINE, url, str(folder / 'piped')], check=True)
     took = time.monotonic() - began
@@ -80,6 +81,7 @@ def one_round(options, source, size, state):
     with harness.Service(options, source_port=source.port, state=state) as service:
         with Asking(service) as idle:
             time.sleep(IDLE)
+        harness.touch_memory(state, size)
         with harness.measured(service) as figures, Asking(service) as busy:
             task = import_one(service, f'{source.url}/large')
         if task['status'] != 'success':
@@ -137,7 +139,9 @@ def main(argv=None):
         with SourceServer() as source:
             source.pages['/large'] = folder / 'source'
             for number in range(arguments.rounds):
-                made = {'pipeline': {'wall_s': round(pipeline(f'{source.url}/large', folder), 2)}}
+                made = {
+                    'pipeline': {'wall_s': round(pipeline(f'{source.url}/large', folder, size), 2)}
+                }
                 for way in arguments.ways:
                     state = folder / f'{way}-{number}'
                     state.mkdir()

@@ -70,3 +70,15 @@ def test_in_a_crowd_few_are_claimed_and_after_it_all(claiming, queue):
     wait_for(lambda: not claiming._is_crowded())
     claiming.wake()
     wait_for(lambda: 16 in queue.limits)
+
+
+def test_a_crowd_that_lasts_shares_with_the_runs(claiming, queue, monkeypatch):
+    monkeypatch.setattr(conductor, 'CROWD_LASTS', 0.5)
+
+    def post_until(limit):
+        claiming.wake()
+        return limit in queue.limits
+
+    wait_for(lambda: post_until(conductor.FEW))
+    queue.limits.clear()
+    wait_for(lambda: post_until(16))

@@ -12,7 +12,10 @@ gives the modules as they were.
 import _queue
 import collections
 import os
+import threading  # patched in a green process
 import warnings
+
+import greenlet
 
 GREEN = 'green'
 NATIVE = 'native'
@@ -111,8 +114,6 @@ class Reply:
             self._event = event.Event()
             _hub()
         else:
-            import threading
-
             self._event = threading.Event()
 
     def give(self, value=None):
@@ -317,9 +318,8 @@ def interrupt(thread, error):
 
 
 def current():
-    """What locks take for the identity of the running thread, green or native."""
+    """The identity of the running thread, green or native."""
     if is_green():
-        import greenlet
-
         return greenlet.getcurrent()
-    return original('threading').current_thread()
+    # No greenlet: the collector crashes over those that native threads have left.
+    return threading.current_thread()

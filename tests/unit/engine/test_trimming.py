@@ -4,8 +4,13 @@ A test here that fails after an upgrade of TaskFlow says that a trim in
 glance/engine/run.py has become needless or wrong.
 """
 
+import functools
+import threading
+from concurrent import futures
+
 import greenlet
 import pytest
+from futurist import waiters
 from taskflow import exceptions, storage, task
 from taskflow.engines.action_engine import engine
 from taskflow.persistence import models
@@ -79,25 +84,43 @@ def test_a_write_is_tried_once_and_not_after_pauses(kind, tries, monkeypatch):
     assert len(asked) == tries
 
 
-def a_second_greenlet_passes_for_the_writer(lock):
+def let_in_beside(lock):
     """Whether a bare greenlet, as futurist's stock workers are, is let in with another."""
     found = []
 
+    def second():
+        with lock.write_lock():
+            found.append(True)
+
     def first():
         with lock.write_lock():
-            greenlet.greenlet(lambda: found.append(lock.is_writer())).switch()
+            greenlet.greenlet(second).switch()
 
     greenlet.greenlet(first).switch()
-    return found[0]
+    return bool(found)
 
 
 @pytest.mark.green
-def test_the_storage_lock_knows_its_owner_by_green_thread():
-    detail = models.FlowDetail('f', 'uuid')
-    assert not a_second_greenlet_passes_for_the_writer(
-        run.LeanStorage(detail, backend=MemoryLogbook()).lock
-    )
-    assert a_second_greenlet_passes_for_the_writer(storage.Storage(detail).lock)
+def test_the_stock_lock_still_lets_green_workers_in_together():
+    assert let_in_beside(storage.Storage(models.FlowDetail('f', 'uuid')).lock)
+
+
+def test_a_storage_refuses_all_but_its_thread():
+    made = run.LeanStorage(models.FlowDetail('f', 'uuid'), backend=MemoryLogbook())
+    made.ensure_atom(task.FunctorTask(lambda: None, name='a'))
+    refused = []
+
+    def ask():
+        for use in (made.get_flow_state, lambda: made.set_atom_state('a', 'RUNNING')):
+            with pytest.raises(RuntimeError, match='belongs to its thread'):
+                use()
+            refused.append(use)
+
+    other = threading.Thread(target=ask)
+    other.start()
+    other.join()
+    assert len(refused) == 2
+    assert made.get_atom_state('a') == 'PENDING'
 
 
 def test_stock_memory_logbook_still_copies():
@@ -142,3 +165,22 @@ def test_nobody_can_listen_to_a_shared_atom(flow):
 def test_stock_atoms_tell_all_who_listen():
     atom = task.FunctorTask(lambda: None, name='a')
     assert atom.notifier.can_be_registered(task.EVENT_UPDATE_PROGRESS)
+
+
+def test_stock_engines_still_register_a_waiter_with_the_only_step_at_work(flow):
+    made = engine.ParallelActionEngine(linear(flow), models.FlowDetail('f', 'uuid'), None, {})
+    made.compile()
+    assert made._runtime.builder._waiter is waiters.wait_for_any
+
+
+def test_one_step_at_work_is_waited_for_as_such():
+    wait = functools.partial(run._wait_for_any, waiters.wait_for_any)
+    alone = futures.Future()
+    assert wait({alone}, 0) == (set(), {alone})
+    threading.Timer(0.01, alone.set_exception, [ValueError()]).start()
+    assert wait({alone}) == ({alone}, set())
+    cancelled = futures.Future()
+    cancelled.cancel()
+    assert wait({cancelled}) == ({cancelled}, set())
+    other = futures.Future()
+    assert wait({alone, other}) == ({alone}, {other})

@@ -21,6 +21,7 @@ import contextlib
 import functools
 import logging
 from concurrent import futures
+
 from oslo_context import context as oslo_context
 from oslo_utils import uuidutils
 from taskflow import states, storage

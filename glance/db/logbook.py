@@ -12,11 +12,12 @@ import logging
 
 import sqlalchemy as sa
 from taskflow import states
-from taskflow.persistence import base, models
+from taskflow.persistence import models
 from taskflow.persistence.backends.sqlalchemy import tables
 
 from glance.db import fence
 from glance.db.models import metadata, task_queue, utcnow
+from glance.logbook import Remembering
 
 LOG = logging.getLogger(__name__)
 
@@ -52,24 +53,14 @@ _FORGET_ATOMS = sa.delete(_atoms).where(
 )
 
 
-class SqlLogbook(base.Backend):
-    """The logbook of one run; book and flow have the id of the task.
-
-    unremembered  names of steps that need no remembering: what they commit says so
-    """
+class SqlLogbook(Remembering):
+    """The logbook of one run; book and flow have the id of the task."""
 
     def __init__(self, database, lease, *, unremembered=()):
-        super().__init__({})
+        super().__init__(unremembered)
         self._database = database
         self._lease = lease
-        self._connection = _Connection(self, unremembered)
-        self.begun = False  # book and flow are written
-
-    def get_connection(self):
-        return self._connection
-
-    def close(self):
-        pass
+        self._begun = False  # book and flow are written
 
     def recall(self, flow):
         """The FlowDetail of an earlier claim with its finished steps, or None.
@@ -92,8 +83,8 @@ class SqlLogbook(base.Backend):
                     _FORGET_ATOMS, {'t': self._lease.task_id, 'names': list(finished)}
                 )
             )
-        self.begun = True
-        self._connection.remembered.update(atom.name for atom in detail)
+        self._begun = True
+        self.recalled(detail)
         return detail
 
     def _finished(self, connection):
@@ -111,10 +102,10 @@ class SqlLogbook(base.Backend):
         is no attempt that got nowhere.
         """
         task_id, at = self._lease.task_id, utcnow()
-        finished = self._connection.finished() + 1
+        finished = self.finished + 1
 
         def insert(connection):
-            if not self.begun:
+            if not self._begun:
                 if self._lease.number > 1:  # only a book removed by hand leaves its flow
                     connection.execute(_FORGET_FLOW, {'t': task_id})
                 connection.execute(
@@ -149,41 +140,7 @@ class SqlLogbook(base.Backend):
             connection.execute(_FURTHER, {'t': task_id, 's': finished})
 
         self.write(insert)
-        self.begun = True
-
-
-class _Connection(base.Connection):
-    def __init__(self, backend, unremembered):
-        self._backend = backend
-        self.remembered = set(unremembered)
-        self._needless = len(self.remembered)
-
-    @property
-    def backend(self):
-        return self._backend
-
-    def finished(self):
-        """How many steps are remembered."""
-        return len(self.remembered) - self._needless
-
-    def update_atom_details(self, atom_detail):
-        if atom_detail.state == states.SUCCESS and atom_detail.name not in self.remembered:
-            self._backend.remember(atom_detail)
-            self.remembered.add(atom_detail.name)
-        return atom_detail
-
-    def update_flow_details(self, flow_detail):
-        return flow_detail
-
-    def close(self):
-        pass
-
-    def _not_asked(self, *_args, **_options):
-        raise NotImplementedError('An engine does not ask for this.')
-
-    upgrade = validate = clear_all = save_logbook = destroy_logbook = _not_asked
-    get_logbook = get_logbooks = get_flows_for_book = get_flow_details = _not_asked
-    get_atom_details = get_atoms_for_flow = _not_asked
+        self._begun = True
 
 
 def _as_dict(row):

@@ -18,10 +18,11 @@ import re
 import shutil
 
 from taskflow import exceptions, states
-from taskflow.persistence import base, models
+from taskflow.persistence import models
 from taskflow.persistence.backends import impl_dir
 
 from glance.domain.lease import Lease, LostLease
+from glance.logbook import Remembering
 
 LOG = logging.getLogger(__name__)
 
@@ -70,27 +71,17 @@ class DirLogbooks:
         return claim.predecessor is None or self._is_dead(claim.predecessor)
 
 
-class DirLogbook(base.Backend):
-    """The logbook of one run; book and flow have the id of the task.
-
-    unremembered  names of steps that need no remembering: what they commit says so
-    """
+class DirLogbook(Remembering):
+    """The logbook of one run; book and flow have the id of the task."""
 
     def __init__(self, books, claim, unremembered):
-        super().__init__({})
+        super().__init__(unremembered)
         self._books = books
         self._claim = claim
         self._lease = claim.lease
         self._folder = books.folder(claim.lease.task_id, claim.lease.number)
-        self._connection = _Connection(self, unremembered)
         self._book = None  # once it is written
         self._writable = True
-
-    def get_connection(self):
-        return self._connection
-
-    def close(self):
-        pass
 
     def recall(self, flow):
         """The FlowDetail of the claim before this one with its finished steps, or None.
@@ -116,7 +107,7 @@ class DirLogbook(base.Backend):
             self.remember(atom)
         if finished:
             LOG.info('Task %s: %s must be done again', task_id, ', '.join(finished))
-        self._connection.remembered.update(atom.name for atom in detail)
+        self.recalled(detail)
         shutil.rmtree(earlier, ignore_errors=True)
         return detail
 
@@ -162,37 +153,6 @@ class DirLogbook(base.Backend):
             connection.save_logbook(self._book)
         else:
             connection.update_flow_details(flow)  # writes no atoms but those it is given
-
-
-class _Connection(base.Connection):
-    """Writes a step once, when it has ended well; as in glance/db/logbook.py."""
-
-    def __init__(self, backend, unremembered):
-        self._backend = backend
-        self.remembered = set(unremembered)
-
-    @property
-    def backend(self):
-        return self._backend
-
-    def update_atom_details(self, atom_detail):
-        if atom_detail.state == states.SUCCESS and atom_detail.name not in self.remembered:
-            self._backend.remember(atom_detail)
-            self.remembered.add(atom_detail.name)
-        return atom_detail
-
-    def update_flow_details(self, flow_detail):
-        return flow_detail
-
-    def close(self):
-        pass
-
-    def _not_asked(self, *_args, **_options):
-        raise NotImplementedError('An engine does not ask for this.')
-
-    upgrade = validate = clear_all = save_logbook = destroy_logbook = _not_asked
-    get_logbook = get_logbooks = get_flows_for_book = get_flow_details = _not_asked
-    get_atom_details = get_atoms_for_flow = _not_asked
 
 
 def _open(folder):

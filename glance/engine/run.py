@@ -4,7 +4,7 @@ What is trimmed, by subclass and documented option, and why (figures per flow
 of seven empty atoms; tests/unit/engine holds each to the TaskFlow in use):
 
 * no 0.0 and 1.0 progress is stored: two writes per atom that nobody reads
-* no logbook copies (MemoryLogbook)
+* no logbook copies (glance/logbook.py)
 * the storage has no lock: only the thread of the engine uses it, and any other
   is refused. TaskFlow's reader-writer lock costs a tenth of the engine, and lets
   green workers in together, which all pass for the main thread
@@ -32,8 +32,8 @@ from taskflow.utils import misc
 from glance import threads
 from glance.domain.lease import Drop, HandBack
 from glance.engine.conductor import Passage
-from glance.engine.memory_logbook import MemoryLogbook
 from glance.flows import atoms
+from glance.logbook import Logbook
 
 LOG = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class FlowRunner:
     def __init__(self, runs, pool=None, logbook=None):
         self._runs = runs
         self._pool = pool
-        nothing = MemoryLogbook()
+        nothing = Logbook()
         self._logbook = logbook or (lambda claim, flow: nothing)
         self.forget = getattr(logbook, 'forget', lambda lease: None)
         self._compilers = {}

@@ -18,9 +18,9 @@ from taskflow.persistence.backends import impl_memory
 
 from glance import threads
 from glance.engine import run
-from glance.engine.memory_logbook import MemoryLogbook
 from glance.engine.runs import LiveRuns
 from glance.flows.atoms import StepAtom, linear
+from glance.logbook import Logbook
 from glance.testing.fakes import FakeQueue, Gate, gated_flow
 
 
@@ -29,7 +29,7 @@ def flow():
     return gated_flow(Gate(), FakeQueue())
 
 
-class Writes(MemoryLogbook):
+class Writes(Logbook):
     """Counts what an engine writes."""
 
     def __init__(self):
@@ -60,7 +60,7 @@ def test_stock_storage_still_writes_progress_that_nobody_reads():
 
 
 def test_lean_storage_keeps_progress_that_somebody_reports():
-    made = run.LeanStorage(models.FlowDetail('f', 'uuid'), backend=MemoryLogbook())
+    made = run.LeanStorage(models.FlowDetail('f', 'uuid'), backend=Logbook())
     made.ensure_atom(task.FunctorTask(lambda: None, name='a'))
     made.set_task_progress('a', 0.5)
     assert made.get_task_progress('a') == 0.5
@@ -106,7 +106,7 @@ def test_the_stock_lock_still_lets_green_workers_in_together():
 
 
 def test_a_storage_refuses_all_but_its_thread():
-    made = run.LeanStorage(models.FlowDetail('f', 'uuid'), backend=MemoryLogbook())
+    made = run.LeanStorage(models.FlowDetail('f', 'uuid'), backend=Logbook())
     made.ensure_atom(task.FunctorTask(lambda: None, name='a'))
     refused = []
 
@@ -131,14 +131,12 @@ def test_stock_memory_logbook_still_copies():
     book.add(detail)
     connection.save_logbook(book)
     assert connection.get_flow_details('uuid') is not detail
-    assert MemoryLogbook().get_connection().update_flow_details(detail) is detail
+    assert Logbook().get_connection().update_flow_details(detail) is detail
 
 
 def test_engines_of_one_flow_share_one_compilation(flow):
     runner = run.FlowRunner(LiveRuns(), threads.pool(2))
-    one, two = (
-        runner._engine(flow, MemoryLogbook(), models.FlowDetail('f', str(n))) for n in range(2)
-    )
+    one, two = (runner._engine(flow, Logbook(), models.FlowDetail('f', str(n))) for n in range(2))
     one.compile()
     two.compile()
     assert one.compilation is two.compilation
@@ -147,9 +145,7 @@ def test_engines_of_one_flow_share_one_compilation(flow):
 
 def test_stock_engines_do_not_share_theirs(flow):
     made = [
-        engine.SerialActionEngine(
-            linear(flow), models.FlowDetail('f', str(n)), MemoryLogbook(), {}
-        )
+        engine.SerialActionEngine(linear(flow), models.FlowDetail('f', str(n)), Logbook(), {})
         for n in range(2)
     ]
     for one in made:

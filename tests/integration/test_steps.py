@@ -4,6 +4,8 @@ import datetime
 import importlib
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 
 from glance import toolbox
 from glance.domain import errors
@@ -164,7 +166,11 @@ def test_all_is_undone_when_a_later_step_breaks(begun, run, number):
     )
 
 
-def test_a_whole_import_takes_few_commits(make_service, web, monkeypatch):
+MOST_COMMITS = 10
+MOST_CHANGES = 33  # INSERT, UPDATE and DELETE; 15 of them are the logbook's
+
+
+def test_a_whole_import_takes_few_commits_and_statements(make_service, web, monkeypatch):
     """From POST to tidy-up: post, claim, four remembered steps of which two write besides,
     commit, tidy-up. Renewals come later than such an import ends."""
     service = make_service('taskflow-serial')
@@ -177,10 +183,21 @@ def test_a_whole_import_takes_few_commits(make_service, web, monkeypatch):
         'write',
         lambda function, **how: (commits.append(function), plain(function, **how))[1],
     )
-    accepted = service.import_(f'{web.url}/a')
-    service.start()
-    assert service.ended(accepted.json['id'])['status'] == 'success'
+    statements = []
+
+    def note(_connection, _cursor, statement, *_others):
+        statements.append(statement.split()[0])
+
+    event.listen(sa.Engine, 'before_cursor_execute', note)
+    try:
+        accepted = service.import_(f'{web.url}/a')
+        service.start()
+        assert service.ended(accepted.json['id'])['status'] == 'success'
+    finally:
+        event.remove(sa.Engine, 'before_cursor_execute', note)
+    changes = sum(first in ('INSERT', 'UPDATE', 'DELETE') for first in statements)
     names = [function.__qualname__ for function in commits]
     # A look at an empty queue writes nothing: of the claims only the first is a commit.
     idle = sum(name.endswith('claim.<locals>.take') for name in names) - 1
-    assert len(names) - idle <= 10, names
+    assert len(names) - idle <= MOST_COMMITS, names
+    assert MOST_CHANGES - 5 <= changes <= MOST_CHANGES

@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import time
+import uuid
 
 import sqlalchemy as sa
 import stevedore
@@ -68,7 +69,7 @@ class Folders:
         ):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                probe = folder / f'.probe-{os.getpid()}'
+                probe = folder / f'.probe-{uuid.uuid4().hex}'
                 probe.write_bytes(b'1')  # a full disk lets files be made, but not filled
                 probe.unlink()
             except OSError as error:

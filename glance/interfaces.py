@@ -86,7 +86,11 @@ class Step(abc.ABC):
         """Do it. An exception fails the run: this step and those before are undone."""
 
     def undo(self, *args: typing.Any, **needs: typing.Any) -> None:
-        """Take back whatever do() did, or began to do. Never raises an Exception."""
+        """Take back whatever do() did, or began to do.
+
+        May raise: it is tried again, and when it fails for good, what leaves()
+        names is recorded, and the steps before are undone all the same.
+        """
 
     def leaves(self, *args: typing.Any, **needs: typing.Any) -> collections.abc.Iterable[Leftover]:
         """What is left when undo() failed for good, for the sweeper; needs as undo() has them."""
@@ -202,8 +206,8 @@ class TaskQueue(abc.ABC):
     def unclaimable(
         self, versions: collections.abc.Mapping[str, int]
     ) -> list[tuple[str, int, int]]:
-        """(type, flow version, how many) of the entries that claim() does not give to
-        a process which knows these versions."""
+        """(type, flow version, how many) of the entries that wait and that claim() does
+        not give to a process which knows these versions."""
 
     @abc.abstractmethod
     def renew(

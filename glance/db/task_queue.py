@@ -106,6 +106,10 @@ _LEAVE = sa.insert(leftovers).values(recorded_at=now())
 UNREADABLE = 'The entry of the task in the queue cannot be read; what it was to do is not known.'
 
 
+# Nobody holds it, or the lease of whoever did ran out.
+_WAITS = sa.or_(_c.expires_at.is_(None), _c.expires_at < now())
+
+
 def _known(versions):
     """Whether an entry is of a type, and not above the version, that a process knows."""
     return sa.or_(
@@ -137,7 +141,7 @@ class SqlTaskQueue(interfaces.TaskQueue):
         # One more row than wanted for each that may have to be left out below.
         candidates = (
             sa.select(_c.task_id, _c.owner)
-            .where(sa.or_(_c.expires_at.is_(None), _c.expires_at < now()), _known(versions))
+            .where(_WAITS, _known(versions))
             .order_by(_c.priority.desc(), _c.posted_at, _c.task_id)
             .limit(limit + len(running))
             .with_for_update(skip_locked=True)
@@ -164,7 +168,7 @@ class SqlTaskQueue(interfaces.TaskQueue):
     def unclaimable(self, versions):
         statement = (
             sa.select(_c.type, _c.flow_version, sa.func.count())
-            .where(sa.not_(_known(versions)))
+            .where(_WAITS, sa.not_(_known(versions)))
             .group_by(_c.type, _c.flow_version)
             .order_by(_c.type, _c.flow_version)
         )

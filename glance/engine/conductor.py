@@ -128,11 +128,13 @@ class Conductor:
         """Claim no more; hand back what has not ended after grace seconds."""
         self._stopping = True
         self._wake.set()
+        if self._claimer is not None:
+            self._claimer.join(self.leave_time)  # what it is claiming is to be told as well
         if len(self.runs):
             LOG.info('Waiting %s seconds at most for %s tasks to end', grace, len(self.runs))
         self._wait_until_idle(grace)
         for run in self.runs:
-            run.stop = HandBack()
+            run.stop = run.stop or HandBack()
         if not self._wait_until_idle(self.leave_time):
             for run in self.runs:
                 LOG.warning(
@@ -142,8 +144,6 @@ class Conductor:
                     extra={'action': 'task_left'},
                 )
         self._watch.stop(self.leave_time)
-        if self._claimer is not None:
-            self._claimer.join(self.leave_time)
         if self._pool is not None and not len(self.runs):
             self._pool.shutdown(wait=False)  # nothing is in it
 
@@ -166,7 +166,7 @@ class Conductor:
             self._wake.clear()
             pause = self._poll_interval
             free = min(most, self._slots - len(self.runs))
-            if free > 0 and not self._watch.is_blocked():
+            if free > 0 and not self._stopping and not self._watch.is_blocked():
                 try:
                     self._begin(free)
                     self._unclaimable.look()

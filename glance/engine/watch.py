@@ -140,8 +140,8 @@ class Watch:
         """Give back what waits for workers of which none will come."""
         for run in self._runs:
             if run.stop is None and not run.at_work:
-                run.stop = HandBack()
                 self._queue.release(run.claim.lease, run.furthest)
+                run.stop = HandBack()
 
 
 def _has_advanced(run):

@@ -121,12 +121,18 @@ def _taken_over(lease, predecessor, on_progress):
     checkpoint = tools.staging.take_over(
         lease, predecessor, on_progress=lambda _copied: tools.runs.progress(lease)
     )
-    received = checkpoint and copying.read_again(
-        tools.staging.path(lease),
-        checkpoint.offset,
-        on_progress=on_progress,
-        pool=tools.byte_threads,
-    )
+    if checkpoint is None:
+        return None, None
+    try:
+        received = copying.read_again(
+            tools.staging.path(lease),
+            checkpoint.offset,
+            on_progress=on_progress,
+            pool=tools.byte_threads,
+        )
+    except OSError as error:
+        LOG.warning('Task %s: its staged bytes cannot be read: %s', lease.task_id, error)
+        received = None
     return (checkpoint, received) if received else (None, None)
 
 

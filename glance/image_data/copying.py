@@ -124,10 +124,18 @@ def _receive(source, file, received, on_progress, pool):
             stage.wait_until(0, lambda: on_progress(size))
     except BaseException as error:
         at_rest = [stage.abandon() for stage in (*stages, file.syncs)]
-        if isinstance(error, HandBack) and all(at_rest) and source.validator and file.written:
-            file.close_at(_checkpoint(source, file.written, closed=True))
+        if isinstance(error, HandBack) and all(at_rest) and source.validator:
+            _close(file, source)
         raise
     return Copied(size, received.md5.hexdigest(), received.sha512.hexdigest())
+
+
+def _close(file, source):
+    """Note how far it came. One byte stays to be asked for: of none a source cannot be asked."""
+    whole = source.size in (None, file.written)
+    size = file.written - whole
+    if size:
+        file.close_at(_checkpoint(source, size, closed=True))
 
 
 def _checkpoint(source, size, *, closed=False):
@@ -143,7 +151,7 @@ def _pass_on(source, file, stages, on_progress):
     while piece := source.read(most):
         size += len(piece)
         most = PIECE if len(piece) >= SMALL else SMALL
-        if size <= CHUNK:
+        if size <= CHUNK and not source.begins_at:
             for stage in stages:
                 stage.at_once(piece)
         else:

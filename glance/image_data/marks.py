@@ -53,7 +53,8 @@ def _foreign(option, folder, why, database):
     return errors.ConfigError(
         f'{option}: {folder} does not belong to the database {database}: it {why}. '
         'Restore the database that it belongs to, or name another folder, or, if what is in it '
-        f'may be lost, remove all of it with its file {FILE}. Nothing was changed.'
+        f'may be lost, remove all of it with its file {FILE}. If the database is an earlier state '
+        f'of the right one, remove {FILE} alone. Nothing was changed.'
     )
 
 

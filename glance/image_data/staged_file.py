@@ -1,13 +1,17 @@
 """A staged file while it is received: its writing, its syncing, and its checkpoints."""
 
+import contextlib
+import time
+
 from glance import threads
 from glance.domain import errors
 from glance.image_data import checkpoints, files
 from glance.image_data.stages import Stage
 
 PLACE = 'the staging area'
-PATIENCE = 3.0  # seconds to wait for the last checkpoint of a file that is handed back
+PATIENCE = 2.0  # seconds to wait for the last checkpoint of a file that is handed back
 
+_CUT = object()  # first of all: what stands behind the bytes that stay goes
 _LAST = object()  # in place of a Checkpoint: all is written
 
 
@@ -23,11 +27,9 @@ class StagedFile:
     def __init__(self, path, begins_at, pool):
         self._os = os = threads.original('os')
         self._path = path
-        self._pool = pool
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         if begins_at:
             self._handle = os.open(path, flags | os.O_APPEND)
-            pool.submit(os.ftruncate, self._handle, begins_at).wait()
         else:
             checkpoints.remove(path)
             # Not O_TRUNC: it takes long for a large file, and an earlier try may have been linked.
@@ -36,6 +38,8 @@ class StagedFile:
         self.written = begins_at
         self.stage = Stage(self._write, pool)
         self.syncs = Stage(self._sync, pool)
+        if begins_at:
+            self.stage.put(_CUT)
 
     def __enter__(self):
         return self
@@ -59,13 +63,20 @@ class StagedFile:
 
     def close_at(self, checkpoint):
         """Note the last Checkpoint of a file at rest, if the disk is quick enough for it."""
-        try:
-            self._pool.submit(self._sync, checkpoint).wait(PATIENCE)
-        except (OSError, TimeoutError):
-            pass  # then an earlier one counts, if there is any
+        until = time.monotonic() + PATIENCE
+
+        def on_wait():
+            if time.monotonic() > until:
+                raise TimeoutError
+
+        self.syncs.put(checkpoint)
+        with contextlib.suppress(OSError):  # then an earlier one counts, if there is any
+            self.syncs.wait_until(0, on_wait)
 
     def _write(self, chunk):
-        if chunk is _LAST:
+        if chunk is _CUT:
+            self._os.ftruncate(self._handle, self.written)
+        elif chunk is _LAST:
             self._os.fdatasync(self._handle)
         elif not isinstance(chunk, bytes):
             self.syncs.put(chunk)
@@ -77,4 +88,5 @@ class StagedFile:
 
     def _sync(self, checkpoint):
         self._os.fdatasync(self._handle)
-        checkpoints.write(self._path, checkpoint)
+        with contextlib.suppress(OSError):  # the bytes are safe, and an earlier one is true
+            checkpoints.write(self._path, checkpoint)

@@ -9,18 +9,17 @@ by a copy of what the checkpoint says is durable and stays as it is.
 """
 
 import contextlib
-import errno
+import dataclasses
 import logging
 
 from glance import interfaces, threads
 from glance.domain import errors
 from glance.domain.image import UUID
-from glance.image_data import checkpoints, files
+from glance.image_data import checkpoints, copies, files
 
 LOG = logging.getLogger(__name__)
 
 FILE = 'image'
-AT_ONCE = 16 * 2**20  # bytes copied between two looks whether to go on
 
 
 class FolderStaging(interfaces.Staging):
@@ -56,12 +55,16 @@ class FolderStaging(interfaces.Staging):
             return None
         try:
             if number == lease.number - 1 and self._is_at_rest(predecessor, checkpoint):
-                self._rename(lease, number)
+                self._rename(lease, number, checkpoint)
             else:
                 self._copy(lease, number, checkpoint, on_progress)
-        except OSError as error:  # gone meanwhile, or no room for a copy, or no copies here
+        except (OSError, EOFError) as error:  # gone meanwhile, or no room for a copy
             LOG.warning('Task %s: its staged bytes are of no use: %s', lease.task_id, error)
-            return None
+            checkpoint = None
+        for earlier in self._numbers(lease):  # their room may be needed
+            if earlier < lease.number:
+                folder = self._folder(lease.task_id)
+                files.remove_folder(f'{folder}/{earlier:d}', self._pool)
         return checkpoint
 
     def _latest(self, lease):
@@ -76,32 +79,23 @@ class FolderStaging(interfaces.Staging):
         """Whether nobody who held the lease before can still write to the file."""
         return checkpoint.closed if predecessor is None else self._is_dead(predecessor)
 
-    def _rename(self, lease, number):
+    def _rename(self, lease, number, checkpoint):
         folder = self._folder(lease.task_id)
         files.remove_folder(f'{folder}/{lease.number:d}', self._pool)
         threads.original('os').rename(f'{folder}/{number:d}', f'{folder}/{lease.number:d}')
+        self._note(self.path(lease), checkpoint)
 
     def _copy(self, lease, number, checkpoint, on_progress):
-        os = threads.original('os')
-        folder, path = self._folder(lease.task_id), self.path(lease)
+        path = self.path(lease)
         files.remove(path, self._pool)
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW
-        with contextlib.ExitStack() as handles:
-            old = os.open(f'{folder}/{number:d}/{FILE}', os.O_RDONLY | flags)
-            handles.callback(os.close, old)
-            new = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o600)
-            handles.callback(os.close, new)
-            copied = 0
-            while copied < checkpoint.offset:
-                # The kernel shares the blocks where the file system can.
-                most = min(AT_ONCE, checkpoint.offset - copied)
-                part = self._pool.submit(os.copy_file_range, old, new, most).wait()
-                if part == 0:
-                    raise OSError(errno.ENODATA, 'the file is shorter than it should be')
-                copied += part
-                on_progress(copied)
-            self._pool.submit(os.fdatasync, new).wait()
-        self._pool.submit(checkpoints.write, path, checkpoint).wait()
+        earlier = f'{self._folder(lease.task_id)}/{number:d}/{FILE}'
+        copies.Copy(earlier, path, checkpoint.offset).make(self._pool, on_progress)
+        self._note(path, checkpoint)
+
+    def _note(self, path, checkpoint):
+        """From now on this claim writes to it."""
+        opened = dataclasses.replace(checkpoint, closed=False)
+        self._pool.submit(checkpoints.write, path, opened).wait()
 
     def remove(self, lease, *, earlier=False):
         folder = self._folder(lease.task_id)
@@ -134,7 +128,7 @@ class FolderStaging(interfaces.Staging):
             os.mkdir(folder, 0o700)
         except FileExistsError:
             if not files.is_folder(folder):
-                raise errors.ForeignFile(folder) from None
+                raise errors.ForeignFile('a folder of the staging area') from None
         except OSError as error:
             if files.is_full(error):
                 raise errors.StorageFull('the staging area') from error

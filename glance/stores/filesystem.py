@@ -8,9 +8,7 @@ import re
 from glance import interfaces, threads
 from glance.domain import errors
 from glance.domain.image import UUID
-from glance.image_data import files
-
-AT_ONCE = 2**20  # bytes read and written at once
+from glance.image_data import copies, files
 
 _NAME = re.compile(rf'{UUID.pattern}\.[0-9]+')
 # The staged file cannot be linked: another file system, one without links, too many of them.
@@ -78,58 +76,14 @@ class FilesystemStore(interfaces.ImageStore):
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
-            copying = _Copying(path, target)
             try:
-                files.waited_for(
-                    self._pool.submit(copying.run), lambda: on_progress(copying.copied)
-                )
+                copies.Copy(path, target).make(self._pool, on_progress)
                 return
             except FileExistsError:
                 pass
-            finally:
-                copying.stopped = True
         comparing = self._pool.submit(_same, path, target)
         if not files.waited_for(comparing, lambda: on_progress(0)):
             raise errors.ForeignFile(os.path.basename(target))
-
-
-class _Copying:
-    """A copy as a native thread makes it. It removes what it made if it cannot end it.
-
-    A copy that a death cut off is found by its announced location, and never
-    taken for an image: the next claim stores under another name.
-    """
-
-    def __init__(self, path, target):
-        self._path = path
-        self._target = target
-        self.copied = 0  # bytes
-        self.stopped = False
-
-    def run(self):
-        system = threads.original('os')
-        with contextlib.ExitStack() as handles:
-            source = _opened(handles, self._path, system.O_RDONLY)
-            target = _opened(
-                handles, self._target, system.O_WRONLY | system.O_CREAT | system.O_EXCL
-            )
-            try:
-                while data := system.read(source, AT_ONCE):
-                    if self.stopped:
-                        raise InterruptedError
-                    files.write_all(target, data)
-                    self.copied += len(data)
-                system.fsync(target)
-            except BaseException:
-                system.unlink(self._target)
-                raise
-
-
-def _opened(handles, path, flags):
-    system = threads.original('os')
-    handle = system.open(path, flags | system.O_CLOEXEC | system.O_NOFOLLOW, 0o600)
-    handles.callback(system.close, handle)
-    return handle
 
 
 def _same(path, other):
@@ -138,8 +92,8 @@ def _same(path, other):
     if system.stat(path).st_size != system.stat(other).st_size:
         return False
     with contextlib.ExitStack() as handles:
-        one, two = (_opened(handles, each, system.O_RDONLY) for each in (path, other))
-        while data := system.read(one, AT_ONCE):
-            if data != system.read(two, AT_ONCE):
+        one, two = (copies.opened(handles, each, system.O_RDONLY) for each in (path, other))
+        while data := system.read(one, copies.AT_ONCE):
+            if data != system.read(two, copies.AT_ONCE):
                 return False
     return True

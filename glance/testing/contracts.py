@@ -405,6 +405,8 @@ class TaskQueueContract:
         assert self.queue.unclaimable({'test': 1}) == [('test', 2, 2)]
         assert self.queue.unclaimable({'other': 9}) == [('test', 1, 1), ('test', 2, 2)]
         assert self.queue.unclaimable({}) == self.queue.unclaimable({'other': 9})
+        self.queue.claim('newer', 9, seconds=30, versions={'test': 2})  # somebody runs them
+        assert self.queue.unclaimable({}) == []
 
     def test_an_expired_lease_is_claimable_and_its_number_grows(self) -> None:
         self.add('t1')

@@ -146,10 +146,12 @@ class FakeQueue(TaskQueue):
         self, versions: collections.abc.Mapping[str, int]
     ) -> list[tuple[str, int, int]]:
         with self._changed:
+            now = self._clock()
             counted = collections.Counter(
                 (row.entry.type, row.entry.flow_version)
                 for row in self._rows.values()
                 if row.entry.flow_version > versions.get(row.entry.type, -1)
+                and (row.expires_at is None or row.expires_at < now)
             )
         return [(*kind, count) for kind, count in sorted(counted.items())]
 

@@ -10,7 +10,7 @@ from glance.domain import errors
 from glance.domain.checkpoint import Checkpoint
 from glance.domain.import_filter import ImportFilter
 from glance.domain.lease import Drop, HandBack, Lease, LostLease
-from glance.image_data import checkpoints, copying, heads, sources
+from glance.image_data import checkpoints, copies, copying, heads, sources
 from glance.image_data.copying import CHUNK, read_again, receive
 from glance.image_data.staging import FolderStaging
 from glance.testing.source_server import Answer, SourceServer
@@ -118,6 +118,33 @@ def test_what_is_handed_back_is_noted_to_the_byte(tmp_path, pool):
     found = cut_off(path, pool, until=3 * CHUNK + 7, then=HandBack())
     assert found.closed
     assert found.offset == os.path.getsize(path) > 0
+
+
+def test_of_a_whole_file_that_is_handed_back_a_byte_is_asked_for(tmp_path, pool, monkeypatch):
+    """A source answers a question for nothing with an error."""
+    path = str(tmp_path / 'image')
+    told = []
+
+    def on_progress(size):
+        told.append(size)
+        if told.count(SIZE) == 2:
+            raise HandBack
+
+    system = threads.original('os')
+    goes_on = threads.original('threading').Event()
+    sync = system.fdatasync
+    monkeypatch.setattr(
+        system,
+        'fdatasync',
+        lambda handle: (told.count(SIZE) < 2 and goes_on.wait(0.05), sync(handle)),
+    )
+    monkeypatch.setattr(copying.files.waited_for, '__defaults__', (0.01,))
+    with pytest.raises(HandBack):
+        receive(Sent(), path, on_progress=on_progress, pool=pool)
+    assert checkpoints.read(path) == Checkpoint(SIZE - 1, SIZE, TAG, closed=True)
+
+
+def test_what_is_handed_back_without_a_lease_is_not_noted(tmp_path, pool):
     lost = cut_off(str(tmp_path / 'lost'), pool, until=CHUNK + 7, then=LostLease())
     assert lost is None
 
@@ -227,21 +254,38 @@ def test_the_folder_of_who_writes_no_more_is_renamed(staging, root, owner, close
 @pytest.mark.parametrize(('owner', 'closed'), [('alive', False), (None, False), ('alive', True)])
 def test_what_somebody_may_write_to_is_copied_up_to_its_checkpoint(staging, root, owner, closed):
     inode = staged(staging, 4, closed=closed)
-    told = []
-    found = staging.take_over(Lease(TASK, 5), owner, on_progress=told.append)
-    assert found == checkpoints.read(staging.path(Lease(TASK, 5)))
+    with open(root / TASK / '4' / 'image', 'ab') as late:
+        found = staging.take_over(Lease(TASK, 5), owner)
+        late.write(b'late')
+    assert found.offset == 3
+    assert Checkpoint(3, None, TAG) == checkpoints.read(staging.path(Lease(TASK, 5)))
     assert taken(root, 5)[0] != inode
     assert taken(root, 5)[1] == b'bit'
-    assert taken(root, 4) == (inode, b'bits')
-    assert told == [3]
+    assert os.listdir(root / TASK) == ['5']  # whoever writes to the other has it open
 
 
 def test_of_a_claim_before_the_last_nothing_is_known_so_it_is_copied(staging, root):
     inode = staged(staging, 2)
     staging.path(Lease(TASK, 4))
     assert staging.take_over(Lease(TASK, 5), 'dead').offset == 3
-    assert taken(root, 2) == (inode, b'bits')
+    assert taken(root, 5)[0] != inode
     assert taken(root, 5)[1] == b'bit'
+
+
+def test_a_file_that_was_handed_back_once_is_not_taken_for_it_for_ever(staging, root):
+    """The claim that took it over writes to it, and may leave without a hand-back."""
+    inode = staged(staging, 4, closed=True)
+    staging.take_over(Lease(TASK, 5), None)
+    assert taken(root, 5)[0] == inode
+    assert staging.take_over(Lease(TASK, 6), None).offset == 3
+    assert taken(root, 6)[0] != inode
+
+
+def test_what_is_of_no_use_makes_room(staging, root):
+    staged(staging, 3)
+    staged(staging, 4, offset=9)
+    assert staging.take_over(Lease(TASK, 5), 'alive') is None
+    assert set(os.listdir(root / TASK)) <= {'5'}
 
 
 def test_a_file_shorter_than_its_checkpoint_is_left(staging, root):
@@ -257,15 +301,28 @@ def test_without_a_checkpoint_there_is_nothing_to_take(staging):
     assert staging.take_over(Lease(TASK, 5), 'dead') is None
 
 
-def test_a_drop_ends_the_copy_and_what_is_there_is_no_checkpoint(staging):
+def test_a_drop_ends_the_copy_and_leaves_what_was_there(staging, root, monkeypatch):
     staged(staging, 4)
+    begun, goes_on = (threads.original('threading').Event() for _ in range(2))
+    monkeypatch.setattr(copies.files.waited_for, '__defaults__', (0.01,))
+
+    def slow(_source, _target, most):
+        begun.set()
+        goes_on.wait(10)
+        return most
+
+    monkeypatch.setattr(copies, '_by_kernel', slow)
 
     def on_progress(_copied):
-        raise HandBack
+        if begun.is_set():
+            raise HandBack
 
     with pytest.raises(HandBack):
         staging.take_over(Lease(TASK, 5), 'alive', on_progress=on_progress)
+    goes_on.set()
+    monkeypatch.undo()
     assert staging.take_over(Lease(TASK, 6), 'dead').offset == 3
+    assert taken(root, 6)[1] == b'bit'
 
 
 # ------------------------------------------------------------------ what is asked for

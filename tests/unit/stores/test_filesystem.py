@@ -106,12 +106,19 @@ def test_a_copy_from_another_file_system(staged):
             assert stored.read() == b'bits'
 
 
+def not_here(*_):
+    """A kernel that does not copy between these file systems."""
+    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+@pytest.mark.parametrize('by_kernel', [True, False])
 @pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_store_is_told_and_keeps_nothing(folder, staged, monkeypatch, number):
-    def write_all(handle, data):
+def test_a_full_store_is_told_and_keeps_nothing(folder, staged, monkeypatch, number, by_kernel):
+    def full(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files, 'write_all', write_all)
+    monkeypatch.setattr(filesystem.copies, '_by_kernel', full if by_kernel else not_here)
+    monkeypatch.setattr(files, 'write_all', full)
     store = Copies(str(folder))
     with pytest.raises(errors.StorageFull, match='no space left in the image store'):
         store.add(store.location_of(IMAGE, 1), str(staged))
@@ -137,8 +144,9 @@ def test_a_copy_that_is_dropped_leaves_nothing(folder, staged, monkeypatch):
         answers.wait(20)
         wrote(handle, data)
 
+    monkeypatch.setattr(filesystem.copies, '_by_kernel', not_here)
     monkeypatch.setattr(files, 'write_all', write_all)
-    monkeypatch.setattr(filesystem, 'AT_ONCE', 2)
+    monkeypatch.setattr(filesystem.copies, 'AT_ONCE', 2)
     store = Copies(str(folder))
 
     def on_progress(stored):

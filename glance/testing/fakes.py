@@ -80,6 +80,11 @@ class FakeQueue(TaskQueue):
                     raise TimeoutError(f'Nothing came of it; the tasks are {self.tasks}.')
                 self._changed.wait(every)
 
+    def expired(self, task_id: str) -> bool:
+        """Whether the lease of a queued task has run out."""
+        expires_at = self._rows[task_id].expires_at
+        return expires_at is not None and expires_at < self._clock()
+
     def furthest(self, task_id: str) -> Point:
         """How far a queued task has come, as far as it was noted."""
         return self._rows[task_id].furthest

@@ -312,6 +312,8 @@ class Conductor:
 
     def _removed(self, lease, remove, *args):
         """Have a flow remove things; one that breaks must not keep the task from its end."""
+        run = self.runs.get(lease)
+        run.removing = True
         try:
             remove(*args)
         except Exception:
@@ -320,6 +322,8 @@ class Conductor:
                 lease.task_id,
                 extra={'action': 'remove_failed'},
             )
+        finally:
+            run.removing = False
 
     def _dropped(self, claim, drop):
         """Give the entry of a dropped run back, as soon as the database answers."""

@@ -20,6 +20,7 @@ class Run:
     stop: Drop | None = None  # raised at the next look
     cancelled: bool = False
     failing: bool = False  # the outcome is failure: only undo is left to do
+    removing: bool = False  # by the thread of the run itself, not by one that steps share
     spent: bool = False  # no attempt is left: what hangs now is left over
     progress_at: float = dataclasses.field(default_factory=time.monotonic)
     at_work: set = dataclasses.field(default_factory=set)  # threads that are in a step
@@ -75,12 +76,12 @@ class LiveRuns(interfaces.Runs):
         return {run.claim.lease.task_id for run in self if not run.stalled}
 
     def busy(self):
-        """How many threads are in a step."""
-        return sum(len(run.at_work) for run in self)
+        """How many of the threads that steps share are in one."""
+        return sum(len(run.at_work) for run in self if not run.removing)
 
     def stuck(self):
         """How many of them are in a step of a run that was given up."""
-        return sum(len(run.at_work) for run in self if run.stalled)
+        return sum(len(run.at_work) for run in self if run.stalled and not run.removing)
 
     @contextlib.contextmanager
     def at_work(self, lease):

@@ -76,6 +76,17 @@ def test_what_waits_for_workers_that_are_stuck_is_handed_back_and_no_attempt():
     assert not watched.watch.is_blocked()
 
 
+def test_a_run_that_removes_what_it_left_takes_no_worker():
+    watched = Watched('t1', 't2', workers=1)
+    removes, waits = watched.runs
+    removes.removing = True
+    with watched.runs.at_work(removes.claim.lease):
+        waits.progress_at -= 60
+        assert watched.look() == {'t1': NOTHING, 't2': Stalled}
+        removes.stop = Stalled()
+        assert not watched.watch.is_blocked()
+
+
 def test_a_run_without_attempts_left_keeps_its_lease():
     watched = Watched('t1', workers=None)
     [run] = watched.runs

@@ -154,7 +154,7 @@ class ApiService(service.ServiceBase):
             os.kill(os.getpid(), signal.SIGTERM)
 
     def stop(self, graceful=False):
-        if self._server is None:  # the parent of forked workers
+        if self._server is None or self._stopping:  # the parent of workers; one that lost it
             return
         self._stopping = True
         LOG.info('Stopping: no new requests, no new tasks')

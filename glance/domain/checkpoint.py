@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import re
 import typing
+
+# As it may be sent in a header; anything else is not kept.
+VALIDATOR = re.compile(r'[\x20-\x7e]{1,512}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +33,13 @@ class Checkpoint:
         """What as_json() wrote; None for anything else."""
         try:
             found = cls(**json.loads(text))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
         numbers = (found.offset, found.offset if found.size is None else found.size)
         whole = all(type(number) is int and number > 0 for number in numbers)
-        known = isinstance(found.validator, str) and isinstance(found.closed, bool)
+        known = (
+            isinstance(found.validator, str)
+            and VALIDATOR.fullmatch(found.validator)
+            and isinstance(found.closed, bool)
+        )
         return found if whole and known else None

@@ -11,7 +11,8 @@
       ConfigError       the configuration cannot be served: stops the start
       ImportFailed      SourceRefused, SourceUnreachable, SourceAnswered, SourceEmpty,
                         SizeMismatch, SourceTooLarge, FormatMismatch, StorageFull,
-                        ImageGone, Cancelled, AttemptsUsedUp: kept on the task
+                        StagingChanged, ImageGone, Cancelled, AttemptsUsedUp: kept on
+                        the task
 
 Which HTTP status each becomes is for glance/api/errors.py to say. How a run is
 stopped without an error is in glance/domain/lease.py.
@@ -188,6 +189,15 @@ class Cancelled(ImportFailed):
 
     def __init__(self) -> None:
         super().__init__('The task was cancelled on request.')
+
+
+class StagingChanged(ImportFailed):
+    """The staged file is not what was received."""
+
+    code = 'staging_changed'
+
+    def __init__(self) -> None:
+        super().__init__('The staged bytes were removed or changed before they were stored.')
 
 
 class AttemptsUsedUp(ImportFailed):

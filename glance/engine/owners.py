@@ -76,8 +76,12 @@ class Owner:
                 path.unlink(missing_ok=True)
 
     def release(self):
+        """Give the name up. Idempotent."""
+        if self._descriptor is None:
+            return
         (self._folder / _file_of(self.name)).unlink(missing_ok=True)
         os.close(self._descriptor)
+        self._descriptor = None
 
 
 def _can_be_locked(path):

@@ -6,7 +6,7 @@ Data travels by name, tools are taken from the toolbox of the process.
 import contextlib
 import datetime
 import logging
-import os.path
+import os
 import time
 
 from glance import toolbox
@@ -106,7 +106,7 @@ class Fetch(Step):
         }
 
     def holds(self, given):
-        return os.path.exists(given['path'])
+        return _is_whole(given)
 
     def undo(self, lease):
         toolbox.current().staging.remove(lease)
@@ -194,6 +194,8 @@ class Store(Step):
 
     def do(self, lease, image_id, staged, store):
         tools = toolbox.current()
+        if not _is_whole(staged):
+            raise errors.StagingChanged
         place = tools.stores[store]
         url = place.location_of(image_id, lease.number)
         _delete(lease, tools.images.announce(lease, Location(image_id, store, url, 'pending')))
@@ -209,6 +211,14 @@ class Store(Step):
     def leaves(self, lease, image_id):
         announced = toolbox.current().images.announced(lease, image_id)
         return [Leftover('location', one.url, one.store) for one in announced]
+
+
+def _is_whole(staged):
+    """Whether the staged file is there, as large as it was received."""
+    try:
+        return os.stat(staged['path'], follow_symlinks=False).st_size == staged['size']
+    except OSError:
+        return False
 
 
 def _delete(lease, announced):
@@ -228,9 +238,14 @@ def _let_go(lease, take_back):
     name of the file is this claim's alone, and only what a remembered step gave
     is used by later ones.
     """
+    check = toolbox.current().queue.check
     try:
-        yield
-        toolbox.current().queue.check(lease)
+        try:
+            yield
+        except Exception:
+            check(lease)  # who lost it may find nothing as he left it
+            raise
+        check(lease)
     except (errors.StorageFull, LostLease):
         take_back()
         raise

@@ -6,6 +6,7 @@ bytes are, goes when they go, and needs no fence: no later claim writes there.
 
 from glance import threads
 from glance.domain.checkpoint import Checkpoint
+from glance.image_data import files
 
 _MOST = 4096  # bytes that are looked at
 
@@ -31,7 +32,7 @@ def read(path):
     """The Checkpoint of the staged file at path, or None."""
     os = threads.original('os')
     try:
-        handle = os.open(_beside(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = files.open_plain(_beside(path), os.O_RDONLY)
     except OSError:
         return None
     try:

@@ -55,12 +55,12 @@ def read_again(path, size, *, on_progress, pool):
     """The digests of what an earlier claim received: the first size bytes of a file.
 
     Returns Received, or None if there is less in it. on_progress and pool as in
-    receive().
+    receive(). Raises OSError if it cannot be read.
     """
     os = threads.original('os')
     received = Received()
     stages = received.stages(pool)
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    handle = files.open_plain(path, os.O_RDONLY)
     try:
         while received.size < size:
             reading = pool.submit(

@@ -45,6 +45,18 @@ def waited_for(reply, on_wait, tick=2.0):
             on_wait()
 
 
+def open_plain(path, flags):
+    """A descriptor of a plain file to which no other name leads. Raises OSError."""
+    os = threads.original('os')
+    # Opening a pipe would wait for who writes to it.
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(handle)
+        raise OSError(errno.EINVAL, 'It is not a plain file of its own', path)
+    return handle
+
+
 def write_all(handle, data):
     """Write all of data to an open file."""
     os = threads.original('os')

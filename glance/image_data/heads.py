@@ -4,8 +4,8 @@ import email.utils
 import re
 
 from glance.domain import errors
+from glance.domain.checkpoint import VALIDATOR
 
-_VALIDATOR = re.compile(r'[\x20-\x7e]{1,512}')
 _PART = re.compile(r'bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})')
 
 
@@ -45,7 +45,7 @@ def validator(headers):
     A weak ETag does not, nor does a Last-Modified within the second of the answer.
     """
     tag = headers.get('etag', '').strip()
-    if tag.startswith('"') and _VALIDATOR.fullmatch(tag):
+    if tag.startswith('"') and VALIDATOR.fullmatch(tag):
         return tag
     modified = headers.get('last-modified', '').strip()
     try:
@@ -54,7 +54,7 @@ def validator(headers):
         )
     except (ValueError, TypeError):
         return None
-    return modified if age.total_seconds() >= 1 and _VALIDATOR.fullmatch(modified) else None
+    return modified if age.total_seconds() >= 1 and VALIDATOR.fullmatch(modified) else None
 
 
 def continues(answer, checkpoint):
@@ -64,11 +64,13 @@ def continues(answer, checkpoint):
     """
     first, last, size = _part(answer) or (None, None, 0)
     announced = answer.headers.get('content-length', '').strip()
+    encoding = answer.headers.get('content-encoding', 'identity').strip().lower()
     state = 'etag' if checkpoint.validator.startswith('"') else 'last-modified'
     return (
         (first, last) == (checkpoint.offset, size - 1)
         and checkpoint.size in (None, size)
         and announced in ('', str(size - checkpoint.offset))
+        and encoding == 'identity'
         and answer.headers.get(state, checkpoint.validator).strip() == checkpoint.validator
     )
 

@@ -106,7 +106,11 @@ def _is_of_use(answer, checkpoint):
     """Whether a request for the rest was answered with the rest, the whole, or an error."""
     if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
         return heads.continues(answer, checkpoint)
-    return answer.status != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    return answer.status not in (
+        http.HTTPStatus.NOT_MODIFIED,
+        http.HTTPStatus.PRECONDITION_FAILED,
+        http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    )
 
 
 class Source:

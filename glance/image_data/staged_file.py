@@ -29,7 +29,7 @@ class StagedFile:
         self._path = path
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         if begins_at:
-            self._handle = os.open(path, flags | os.O_APPEND)
+            self._handle = files.open_plain(path, os.O_WRONLY | os.O_APPEND)
         else:
             checkpoints.remove(path)
             # Not O_TRUNC: it takes long for a large file, and an earlier try may have been linked.

@@ -51,10 +51,10 @@ class FolderStaging(interfaces.Staging):
 
     def take_over(self, lease, predecessor, *, on_progress=lambda copied: None):
         number, checkpoint = self._latest(lease)
-        if checkpoint is None:
-            return None
         try:
-            if number == lease.number - 1 and self._is_at_rest(predecessor, checkpoint):
+            if checkpoint is None:
+                pass
+            elif number == lease.number - 1 and self._is_at_rest(predecessor, checkpoint):
                 self._rename(lease, number, checkpoint)
             else:
                 self._copy(lease, number, checkpoint, on_progress)
@@ -70,9 +70,11 @@ class FolderStaging(interfaces.Staging):
     def _latest(self, lease):
         """The last earlier claim with a Checkpoint, and that; or None, None."""
         for number in self._numbers(lease):
-            path = f'{self._folder(lease.task_id)}/{number:d}/{FILE}'
-            if number < lease.number and (checkpoint := checkpoints.read(path)):
-                return number, checkpoint
+            folder = f'{self._folder(lease.task_id)}/{number:d}'
+            if number < lease.number and files.is_folder(folder):
+                checkpoint = checkpoints.read(f'{folder}/{FILE}')
+                if checkpoint is not None:
+                    return number, checkpoint
         return None, None
 
     def _is_at_rest(self, predecessor, checkpoint):

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib
+import os
 
 import pytest
 import sqlalchemy as sa
@@ -201,3 +202,29 @@ def test_a_whole_import_takes_few_commits_and_statements(make_service, web, monk
     idle = sum(name.endswith('claim.<locals>.take') for name in names) - 1
     assert len(names) - idle <= MOST_COMMITS, names
     assert MOST_CHANGES - 5 <= changes <= MOST_CHANGES
+
+
+@pytest.mark.parametrize('size', [0, 3, 5])
+def test_staged_bytes_that_somebody_changed_are_not_stored(begun, size):
+    create, fetch, check, store, _finish = import_image.STEPS
+    begun.do(create, fetch, check)
+    staged = begun.values['staged']
+    assert fetch.holds(staged)
+    os.truncate(staged['path'], size)
+    assert not fetch.holds(staged)
+    with pytest.raises(errors.StagingChanged):
+        begun.do(store)
+    os.unlink(staged['path'])
+    assert not fetch.holds(staged)
+
+
+def test_a_step_that_breaks_because_the_lease_is_lost_says_so(begun):
+    """Whoever took the task over may have removed what it worked on."""
+    create, fetch, check, store, _finish = import_image.STEPS
+    begun.do(create, fetch, check)
+    queue = toolbox.current().queue
+    queue.expire([queue.owners()[0]])
+    assert queue.claim('them', 1, seconds=30, versions={'import': 1})
+    os.unlink(begun.values['staged']['path'])
+    with pytest.raises(LostLease):
+        begun.do(store)

@@ -169,11 +169,32 @@ def test_a_fetch_that_begins_again_forgets_first(tmp_path, pool):
         '{"offset": 5, "size": null, "validator": 5}',
         '{"offset": 5, "size": null, "validator": "x", "closed": 1}',
         '{"offset": 5, "size": null, "validator": "x", "more": 1}',
+        '{"offset": 5, "size": null, "validator": "x\\r\\nHost: y"}',
+        '{"offset": 5, "size": null, "validator": "x\\u0000"}',
+        '{"offset": 5, "size": null, "validator": "\\u20ac"}',
+        '{"offset": 5, "size": null, "validator": ""}',
+        '[' * 4090,
     ],
 )
 def test_what_is_no_checkpoint_is_none(tmp_path, text):
     (tmp_path / 'image.checkpoint').write_text(text)
     assert checkpoints.read(str(tmp_path / 'image')) is None
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir, lambda path: os.symlink('/etc', path)])
+def test_what_is_no_plain_file_is_no_checkpoint_and_no_image(tmp_path, pool, make):
+    make(f'{tmp_path}/image.checkpoint')
+    assert checkpoints.read(str(tmp_path / 'image')) is None
+    make(f'{tmp_path}/image')
+    with pytest.raises(OSError):
+        read_again(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool)
+
+
+def test_a_file_that_has_another_name_is_not_gone_on_with(tmp_path, pool):
+    (tmp_path / 'elsewhere').write_bytes(b'precious')
+    os.link(tmp_path / 'elsewhere', tmp_path / 'image')
+    with pytest.raises(OSError, match='not a plain file of its own'):
+        read_again(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool)
 
 
 # ------------------------------------------------------------------ what is gone on with
@@ -279,6 +300,21 @@ def test_a_file_that_was_handed_back_once_is_not_taken_for_it_for_ever(staging, 
     assert taken(root, 5)[0] == inode
     assert staging.take_over(Lease(TASK, 6), None).offset == 3
     assert taken(root, 6)[0] != inode
+
+
+def test_a_folder_that_is_a_link_is_not_taken(staging, root, tmp_path):
+    staged(staging, 4)
+    (root / TASK / '4').rename(tmp_path / 'outside')
+    (root / TASK / '4').symlink_to(tmp_path / 'outside')
+    assert staging.take_over(Lease(TASK, 5), 'dead') is None
+    assert (tmp_path / 'outside' / 'image').read_bytes() == b'bits'
+
+
+def test_without_a_checkpoint_room_is_made_too(staging, root):
+    with open(staging.path(Lease(TASK, 4)), 'wb') as file:
+        file.write(b'bits')
+    assert staging.take_over(Lease(TASK, 5), 'dead') is None
+    assert os.listdir(root / TASK) == []
 
 
 def test_what_is_of_no_use_makes_room(staging, root):
@@ -398,6 +434,8 @@ def test_it_is_asked_where_the_address_leads(web):
     'answer',
     [
         Answer(status=416),
+        Answer(status=412),
+        part(2, 3, 4, Content_Encoding='gzip'),
         Answer(b'ts', 206),
         Answer(b'ts', 206, [('Content-Range', 'bytes 2-3/*')]),
         Answer(b'ts', 206, [('Content-Range', 'bytes 2-3/4, 2-3/4')]),

@@ -19,6 +19,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import typing
 import zlib
 
@@ -87,6 +88,7 @@ class SourceServer:
     requests  all that were made, in order
     accepted  connections so far, also those on which nothing was asked
     tls       an ssl.SSLContext to serve https with
+    rate      bytes per second that each client gets of a body; None: as fast as may be
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class SourceServer:
         self.accepted = 0
         self.host = host
         self.port = port
+        self.rate: int | None = None
         self._tls = tls
         self._stopping = False
         self._open: set[socket.socket] = set()
@@ -196,7 +199,7 @@ class SourceServer:
         begin = _begin(answer, request)
         client.sendall(_head(answer, begin))
         if request.method != 'HEAD':
-            _send_body(client, answer, begin)
+            _send_body(client, answer, begin, self.rate)
         if answer.reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
 
@@ -275,8 +278,10 @@ def _length(answer: Answer) -> int | None:
     return None
 
 
-def _send_body(client: socket.socket, answer: Answer, begin: int) -> None:
+def _send_body(client: socket.socket, answer: Answer, begin: int, rate: int | None) -> None:
     for piece in _pieces(answer.body, begin):
+        if rate is not None:
+            time.sleep(len(piece) / rate)
         if answer.chunked:
             client.sendall(b'%x\r\n%b\r\n' % (len(piece), piece))
         else:

@@ -12,6 +12,7 @@ KILLS = 10
 PER_LIFE = 3  # imports that are posted before each kill
 SMALLEST, LARGEST = 1024, 200 * 2**20
 LONGEST_LIFE = 2.0  # seconds
+RATE = 40 * 2**20  # bytes per second of each source, so that there is work to be killed at
 # Tasks that would be given up, and rightly so, if their process died now.
 AT_ITS_LAST = """
     SELECT task_id FROM task_queue WHERE attempts = 2 AND owner IS NOT NULL
@@ -57,6 +58,7 @@ def test_all_imports_succeed_though_their_process_is_killed_ten_times(
         web.pages[f'/{path.name}'] = path
         sources[f'{web.url}/{path.name}'] = path
 
+    web.rate = RATE
     waiting = list(sources)
     accepted, hits = [], 0
     for _kill in range(KILLS):

@@ -183,7 +183,7 @@ def source(size):
 
 def rounds(service, path, size, clients, count):
     """So many rounds of nginx and the service in turn, and what they say together."""
-    stored = next((service.state / 'state' / 'images').glob('*.*'))
+    stored = next((service.state / 'state' / 'images').glob('*-*.*'))
     made = []
     with nginx(stored.parent) as nginx_port:
         for _ in range(count):

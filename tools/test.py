@@ -58,7 +58,8 @@ def main():
             environment.give_up(f'tox could not prepare {env}; its words are above.')
     if options.prepare:
         return
-    sys.exit(run([*tox, '-qq', '--skip-pkg-install', '-e', env, '--', *arguments], env))
+    given = ['--', *arguments] if arguments else []  # an empty list is not the default one
+    sys.exit(run([*tox, '-qq', '--skip-pkg-install', '-e', env, *given], env))
 
 
 def run(command, env):

@@ -1,3 +1,4 @@
+from glance import threads
 from glance.domain.import_filter import ImportFilter
 from glance.image_data.resolving import SystemResolver
 
@@ -13,8 +14,13 @@ def test_a_name_that_is_none_has_no_addresses():
     assert SystemResolver().addresses('a' * 64 + '.invalid', 80) == []
 
 
-def test_an_answer_that_does_not_come_is_none():
-    assert SystemResolver(timeout=0).addresses('localhost', 80) == []
+def test_an_answer_that_does_not_come_is_none(monkeypatch):
+    asked = threads.original('threading').Event()
+    monkeypatch.setattr(
+        threads.original('socket'), 'getaddrinfo', lambda *_args, **_options: asked.wait(20) and []
+    )
+    assert SystemResolver(timeout=0.01).addresses('localhost', 80) == []
+    asked.set()
 
 
 def test_it_serves_the_filter():

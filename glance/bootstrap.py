@@ -246,11 +246,7 @@ class Runner:
             return self._dir_logbooks()
         from glance.db.logbook import SqlLogbook
 
-        return lambda claim, flow: SqlLogbook(
-            self._database,
-            claim.lease,
-            unremembered=[step.name for step in flow.each() if step.commits],
-        )
+        return lambda claim, flow: SqlLogbook(self._database, claim.lease, flow)
 
     def _dir_logbooks(self):
         from glance.engine.dir_logbook import DirLogbooks

@@ -35,12 +35,12 @@ class Logbook(base.Backend):
 class Remembering(Logbook):
     """Has each finished step remembered once: a subclass says how, remember(atom).
 
-    unremembered  names of steps that need no remembering: what they commit says so
+    Steps that commit need no remembering: what they commit says that they ended.
     """
 
-    def __init__(self, unremembered=()):
+    def __init__(self, flow):
         super().__init__()
-        self._unremembered = frozenset(unremembered)
+        self._unremembered = frozenset(step.name for step in flow.each() if step.commits)
         self._remembered = set()
 
     @property

@@ -28,9 +28,7 @@ class TaskExecutor(_common.ConductedExecutor):
         return conf.task.eventlet_executor_pool_size
 
     def run_flow(self, flow, claim):
-        return walk(
-            flow.each(), claim.work | {'lease': claim.lease, 'predecessor': claim.predecessor}
-        )
+        return walk(flow.each(), claim.values)
 
 
 def walk(steps, values):

@@ -56,8 +56,8 @@ _FORGET_ATOMS = sa.delete(_atoms).where(
 class SqlLogbook(Remembering):
     """The logbook of one run; book and flow have the id of the task."""
 
-    def __init__(self, database, lease, *, unremembered=()):
-        super().__init__(unremembered)
+    def __init__(self, database, lease, flow):
+        super().__init__(flow)
         self._database = database
         self._lease = lease
         self._begun = False  # book and flow are written

@@ -49,6 +49,11 @@ class Claim:
         """Whether an earlier claim may have left something behind."""
         return self.lease.number > 1
 
+    @property
+    def values(self) -> dict[str, typing.Any]:
+        """What the steps of its run take by name, but for what they give one another."""
+        return self.work | {'lease': self.lease, 'predecessor': self.predecessor}
+
 
 @dataclasses.dataclass(frozen=True)
 class Held:

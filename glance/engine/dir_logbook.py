@@ -42,7 +42,7 @@ class DirLogbooks:
         self.check = check
 
     def __call__(self, claim, flow):
-        return DirLogbook(self, claim, [step.name for step in flow.each() if step.commits])
+        return DirLogbook(self, claim, flow)
 
     def forget(self, lease):
         """Remove the logbooks of this claim and of those before it, never of later ones."""
@@ -74,8 +74,8 @@ class DirLogbooks:
 class DirLogbook(Remembering):
     """The logbook of one run; book and flow have the id of the task."""
 
-    def __init__(self, books, claim, unremembered):
-        super().__init__(unremembered)
+    def __init__(self, books, claim, flow):
+        super().__init__(flow)
         self._books = books
         self._claim = claim
         self._lease = claim.lease

@@ -78,9 +78,7 @@ class FlowRunner:
         one = self._engine(flow, logbook, detail)
         if LOG.isEnabledFor(logging.DEBUG):
             _log_transitions(one, claim.lease.task_id)
-        one.storage.inject(
-            claim.work | {'lease': claim.lease, 'predecessor': claim.predecessor}, transient=True
-        )
+        one.storage.inject(claim.values, transient=True)
         try:
             one.run()
         except Drop:

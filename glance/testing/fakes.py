@@ -357,6 +357,7 @@ class GatedStep(Step):
         runs: collections.abc.Callable[[], typing.Any] | None = None,
     ) -> None:
         self.name = name
+        self.commits = queue is not None
         self._gate = gate
         self._queue = queue
         self._runs = runs

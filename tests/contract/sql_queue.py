@@ -25,7 +25,7 @@ class SqlQueue(task_queue.SqlTaskQueue):
         self._tasks = task_repository.SqlTaskRepository(self.database)
 
     def logbook(self, claim, flow):
-        return SqlLogbook(self.database, claim.lease, unremembered=['last'])
+        return SqlLogbook(self.database, claim.lease, flow)
 
     def add(self, task_id, *, type_='test', priority=0, version=1, work=None):
         at = datetime.datetime.now(datetime.UTC)

@@ -25,6 +25,7 @@ import urllib.error
 import urllib.request
 
 TICKS = os.sysconf('SC_CLK_TCK')
+PATIENCE = 120  # seconds for the start and the end of a service
 
 
 def parser(description):
@@ -48,14 +49,7 @@ def report(arguments, question, settings, results):
         },
         'versions': {
             name: importlib.metadata.version(name)
-            for name in (
-                'eventlet',
-                'futurist',
-                'taskflow',
-                'sqlalchemy',
-                'oslo.service',
-                'urllib3',
-            )
+            for name in ('eventlet', 'futurist', 'taskflow', 'sqlalchemy', 'oslo.service')
         },
         'settings': settings,
         'results': results,
@@ -139,7 +133,7 @@ class Service:
         self.ready_after = time.monotonic() - began
 
     def _await_answer(self):
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if self._process.poll() is not None:
                 raise SystemExit(f'The service ended: {(self.state / "log").read_text()}')
@@ -147,7 +141,7 @@ class Service:
                 urllib.request.urlopen(f'{self.url}/healthcheck', timeout=5).close()
                 return
             time.sleep(0.005)
-        raise SystemExit('The service did not answer within 30 seconds.')
+        raise SystemExit(f'The service did not answer within {PATIENCE} seconds.')
 
     def __enter__(self):
         return self
@@ -155,7 +149,7 @@ class Service:
     def __exit__(self, *_error):
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(30)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -23,6 +23,8 @@ from glance.domain.caller import Caller  # noqa: E402
 QUESTION = __doc__.split('\n', 1)[0]
 ADMIN = Caller('default', is_admin=True)
 TICK = 0.001  # seconds
+POLL = 0.02  # seconds between two looks whether an import has ended
+PATIENCE = 600  # seconds
 SOURCE = """
 import sys
 from glance.testing.source_server import Answer, SourceServer
@@ -121,10 +123,17 @@ def _import(application, port):
         'import_from_format': 'raw',
         'image_properties': {},
     }
-    task = application.services.tasks.create('import', given, by=ADMIN)
-    ended = application.ended(task.id, by=ADMIN, within=600)
-    application.services.images.delete(ended.result['image_id'], by=ADMIN)
-    return ended
+    tasks = application.services.tasks
+    task = tasks.create('import', given, by=ADMIN)
+    until = time.monotonic() + PATIENCE
+    while not (task := tasks.get(task.id, by=ADMIN)).ended:
+        if time.monotonic() > until:
+            raise SystemExit(f'The import has not ended within {PATIENCE} seconds.')
+        time.sleep(POLL)
+    if task.result is None:
+        raise SystemExit(f'The import failed: {task.message}')
+    application.services.images.delete(task.result['image_id'], by=ADMIN)
+    return task
 
 
 def main(argv=None):

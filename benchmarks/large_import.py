@@ -46,7 +46,7 @@ def pipeline(url, folder, size):
     return took
 
 
-class Asking:
+class SourceRequest:
     """GETs one after another, and the largest memory, until it is stopped."""
 
     def __init__(self, service):
@@ -79,10 +79,10 @@ class Asking:
 def one_round(options, source, size, state):
     """One import by a service with these options: a dict of figures."""
     with harness.Service(options, source_port=source.port, state=state) as service:
-        with Asking(service) as idle:
+        with SourceRequest(service) as idle:
             time.sleep(IDLE)
         harness.touch_memory(state, size)
-        with harness.measured(service) as figures, Asking(service) as busy:
+        with harness.measured(service) as figures, SourceRequest(service) as busy:
             task = import_one(service, f'{source.url}/large')
         if task['status'] != 'success':
             raise SystemExit(task['message'])

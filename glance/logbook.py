@@ -1,89 +1,111 @@
-"""TaskFlow's persistence interface, as little of it as an engine needs.
+"""TaskFlow's persistence interface, reduced to the part that an engine needs.
 
-An engine writes each change of state of each atom; of use to a later claim is
-only that a step has ended well, and what it gave.
+An engine writes each change of state of each atom. A later claim only needs to
+know which steps have succeeded, and what they returned.
 """
+
+import collections.abc
+import typing
 
 from taskflow import states
 from taskflow.persistence import base
 
+# Classes of taskflow.persistence.models, which has no types and belongs to other rooms.
+AtomDetail = typing.Any
+FlowDetail = typing.Any
 
-class Logbook(base.Backend):
-    """Keeps nothing: the engine's own objects are the logbook (persistence = memory).
+
+class _Step(typing.Protocol):
+    """What a logbook needs to know of a step (glance.interfaces.flow.Step)."""
+
+    name: str
+    commits: bool
+
+
+class _Flow(typing.Protocol):
+    """What a logbook needs to know of a flow (glance.interfaces.flow.Flow)."""
+
+    def all_steps(self) -> collections.abc.Sequence[_Step]: ...
+
+
+class Logbook(base.Backend):  # type: ignore[misc]
+    """Writes nothing: the engine's own objects are the logbook (persistence = memory).
 
     TaskFlow's memory backend copies each detail on each change, which costs
     more than the steps of a small import.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__({})
         self._connection = _Connection(self)
 
-    def get_connection(self):
+    def get_connection(self) -> '_Connection':
         return self._connection
 
-    def close(self):
+    def close(self) -> None:
         pass
 
-    def recall(self, flow):
+    def load(self, flow: typing.Any) -> FlowDetail | None:
         """The FlowDetail of an earlier claim with its finished steps, or None."""
+        return None
 
-    def ended(self, atom):
-        """A step has ended well; atom is its detail. May be said more than once."""
+    def ended(self, atom: AtomDetail) -> None:
+        """A step has succeeded; atom is its detail. May be called more than once for it."""
 
 
-class Remembering(Logbook):
-    """Has each finished step remembered once: a subclass says how, remember(atom).
+class PersistentLogbook(Logbook):
+    """Saves each finished step once. A subclass says how: save(atom).
 
-    Steps that commit need no remembering: what they commit says that they ended.
+    Steps that commit are not saved: their commit shows that they have finished.
     """
 
-    def __init__(self, flow):
+    def __init__(self, flow: _Flow) -> None:
         super().__init__()
-        self._unremembered = frozenset(step.name for step in flow.each() if step.commits)
-        self._remembered = set()
+        self._not_saved = frozenset(step.name for step in flow.all_steps() if step.commits)
+        self._saved: set[str] = set()
 
     @property
-    def finished(self):
-        """How many steps are remembered."""
-        return len(self._remembered)
+    def finished(self) -> int:
+        """How many steps are saved."""
+        return len(self._saved)
 
-    def ended(self, atom):
-        if atom.name not in self._remembered and atom.name not in self._unremembered:
-            self.remember(atom)
-            self._remembered.add(atom.name)
+    def ended(self, atom: AtomDetail) -> None:
+        if atom.name not in self._saved and atom.name not in self._not_saved:
+            self.save(atom)
+            self._saved.add(atom.name)
 
-    def recalled(self, detail):
-        """These steps are remembered already."""
-        self._remembered.update(atom.name for atom in detail)
+    def note_loaded(self, detail: FlowDetail) -> None:
+        """The steps of this FlowDetail are saved already."""
+        self._saved.update(atom.name for atom in detail)
 
-    def remember(self, atom):
+    def save(self, atom: AtomDetail) -> None:
+        """Write a finished step."""
         raise NotImplementedError
 
 
-class _Connection(base.Connection):
-    """Answers each change with what it was given."""
+class _Connection(base.Connection):  # type: ignore[misc]
+    """Returns each changed detail as it is, and notes the atoms that have succeeded."""
 
-    def __init__(self, backend):
+    def __init__(self, backend: Logbook) -> None:
         self._backend = backend
 
     @property
-    def backend(self):
+    def backend(self) -> Logbook:
         return self._backend
 
-    def update_flow_details(self, flow_detail):
+    def update_flow_details(self, flow_detail: FlowDetail) -> FlowDetail:
         return flow_detail
 
-    def update_atom_details(self, atom_detail):
+    def update_atom_details(self, atom_detail: AtomDetail) -> AtomDetail:
         if atom_detail.state == states.SUCCESS:
             self._backend.ended(atom_detail)
         return atom_detail
 
-    def close(self):
+    def close(self) -> None:
         pass
 
-    def _not_asked(self, *_args, **_options):
-        raise NotImplementedError('An engine does not ask for this.')
+    def _not_asked(self, *_args: object, **_options: object) -> typing.NoReturn:
+        raise NotImplementedError('An engine does not need this.')
 
     upgrade = validate = clear_all = save_logbook = destroy_logbook = _not_asked
     get_logbook = get_logbooks = get_flows_for_book = get_flow_details = _not_asked

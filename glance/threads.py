@@ -1,32 +1,37 @@
-"""Green or native threads: one decision per process, asked only here.
+"""Green or native threads: each process decides once, and only this module asks which.
 
-Everything else uses the standard threading module, which is green in a green
-process; what must not run in the hub of such a process goes to native threads
-by NativePool or Batcher and is waited for by a Reply.
+All other modules use the standard threading module, which eventlet makes green
+in a green process. Work that would block the hub of a green process is given to
+native threads through NativePool or Batcher; a Future waits for its result.
 
-What runs in a native thread of a green process must not touch anything that
-was patched: no logging, no patched lock, socket, os.open or queue. original()
-gives the modules as they were.
+Code in a native thread of a green process must not use anything that eventlet
+patched: no logging, no patched lock, socket, os.open or queue. original()
+returns the unpatched modules.
 """
 
 import _queue
 import collections
 import os
 import threading  # patched in a green process
+import types
 import warnings
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import greenlet
 
 GREEN = 'green'
 NATIVE = 'native'
 
-_mode = None
+_Result = TypeVar('_Result')
+
+_mode: str | None = None
 
 
-def use(default):
-    """Decide for this process; GLANCE_THREADS overrides the default.
+def use(default: str) -> None:
+    """Decide for this process. GLANCE_THREADS overrides the default.
 
-    To be called before anything imports socket, threading or what uses them.
+    Call this before anything imports socket or threading, even indirectly.
     """
     global _mode
     wanted = os.environ.get('GLANCE_THREADS') or default
@@ -45,13 +50,13 @@ def use(default):
 
         eventlet.monkey_patch()
     else:
-        # It imports eventlet, which makes a copy of the threading module; a thread in which
-        # that happens can never be joined. So it happens here, in the main thread.
+        # futurist imports eventlet, and eventlet copies the threading module. A thread in which
+        # this happens can never be joined, so it happens here, in the main thread.
         import futurist  # noqa: F401
 
 
-def quieten():
-    """Silence what is known: the libraries announce the end of their eventlet support."""
+def quieten() -> None:
+    """Silence the known warnings of libraries that will drop their eventlet support."""
     for message in (
         r'\s*Eventlet is deprecated\.',
         r"Using class 'Green(ThreadPoolExecutor|Future)' .* is deprecated",
@@ -61,21 +66,22 @@ def quieten():
     warnings.filterwarnings('ignore', message="'cgi' is deprecated", module='webob.compat')
 
 
-def is_green():
+def is_green() -> bool:
     return _mode == GREEN
 
 
-def original(name):
-    """A module of the standard library as it was before it was patched."""
+def original(name: str) -> types.ModuleType:
+    """A module of the standard library as it was before eventlet patched it."""
     if is_green():
         from eventlet import patcher
 
-        return patcher.original(name)
+        module: types.ModuleType = patcher.original(name)
+        return module
     return __import__(name)
 
 
-def pool(size):
-    """futurist's pool of so many threads of this process's kind."""
+def pool(size: int) -> Any:
+    """A futurist executor with `size` threads, green or native as the process is."""
     if is_green():
         return _green_pool(size)
     import futurist
@@ -83,18 +89,18 @@ def pool(size):
     return futurist.ThreadPoolExecutor(max_workers=size)
 
 
-def _green_pool(size):
+def _green_pool(size: int) -> Any:
     import futurist
     from futurist import _green
 
     class GreenPool(futurist.GreenThreadPoolExecutor):
-        """A pool whose workers have an identity of their own.
+        """Each worker has an identity of its own.
 
-        The stock one starts them as bare greenlets, which all pass for the
-        main thread, so locks that know their owner let them in together.
+        futurist starts bare greenlets. All of them look like the main thread, so a
+        lock that belongs to one worker would let the others in too.
         """
 
-        def _spin_up(self, work):
+        def _spin_up(self, work: Any) -> bool:
             if self._pool.running() + self._pool.waiting() >= self._max_workers:
                 return False
             self._pool.spawn(_green.GreenWorker(work, self._delayed_work))
@@ -103,41 +109,51 @@ def _green_pool(size):
     return GreenPool(max_workers=size)
 
 
-class Reply:
-    """What a native thread will answer; waited for by one green or native thread."""
+class Future(Generic[_Result]):
+    """The result of work in a native thread; one green or native thread waits for it.
 
-    def __init__(self):
-        self._value = self._error = None
+    concurrent.futures.Future would not do: in a green process its lock is a
+    patched one, so setting a result from a native thread would not wake the hub.
+    This one wakes it through a pipe. The names of the methods are the same.
+    """
+
+    def __init__(self) -> None:
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._event: Any
         if is_green():
             from eventlet import event
 
             self._event = event.Event()
-            _hub()
+            _waker()
         else:
             self._event = threading.Event()
 
-    def give(self, value=None):
-        """Answer, from any native thread."""
+    def set_result(self, value: _Result | None = None) -> None:
+        """Set the result. Any native thread may call this."""
         self._value = value
-        self._ring()
+        self._wake()
 
-    def fail(self, error):
-        """Answer with an exception, to be raised where the reply is waited for."""
+    def set_exception(self, error: BaseException) -> None:
+        """Set an exception, which result() will raise. Any native thread may call this."""
         self._error = error
-        self._ring()
+        self._wake()
 
-    def _ring(self):
+    def _wake(self) -> None:
         if is_green():
-            _hub().send(self._event)
+            _waker().send(self._event)
         else:
             self._event.set()
 
-    @property
-    def given(self):
-        return self._event.ready() if is_green() else self._event.is_set()
+    def done(self) -> bool:
+        """Whether there is a result or an exception."""
+        return bool(self._event.ready() if is_green() else self._event.is_set())
 
-    def wait(self, timeout=None):
-        """The answer. Raises TimeoutError after so many seconds, or what was given to fail()."""
+    def result(self, timeout: float | None = None) -> _Result:
+        """Wait for the result.
+
+        Raises the exception that was set, or TimeoutError after timeout seconds.
+        """
         if is_green():
             if timeout is None:
                 self._event.wait()
@@ -149,31 +165,32 @@ class Reply:
             raise TimeoutError
         if self._error is not None:
             raise self._error
-        return self._value
+        value: _Result = self._value
+        return value
 
 
-class _Hub:
-    """Wakes the hub from native threads: a queue of events, and a pipe it listens on."""
+class _HubWaker:
+    """Wakes the hub from native threads: a queue of events, and a pipe that the hub reads."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         import eventlet
 
         self._os = original('os')
-        self._ready = collections.deque()
+        self._ready: collections.deque[Any] = collections.deque()
         self._read, self._write = self._os.pipe()
         self._os.set_blocking(self._read, False)
         self._os.set_blocking(self._write, False)
         self.process = self._os.getpid()
         eventlet.spawn_n(self._deliver)
 
-    def send(self, event):
+    def send(self, event: Any) -> None:
         self._ready.append(event)
         try:
             self._os.write(self._write, b'.')
         except BlockingIOError:
-            pass  # the pipe is full of wake-ups already
+            pass  # the pipe is full, so the hub will wake up anyway
 
-    def _deliver(self):
+    def _deliver(self) -> None:
         from eventlet import hubs
 
         while True:
@@ -186,92 +203,99 @@ class _Hub:
                 self._ready.popleft().send()
 
 
-_the_hub = None
+_the_waker: _HubWaker | None = None
 
 
-def _hub():
-    """The hub's ear in this process; a forked child needs its own.
-
-    Made by the first Reply, so always in the thread that runs the hub.
-    """
-    global _the_hub
-    if _the_hub is None or _the_hub.process != os.getpid():
-        _the_hub = _Hub()
-    return _the_hub
+def _waker() -> _HubWaker:
+    """The waker of this process, made in the thread of the hub. A forked child makes its own."""
+    global _the_waker
+    if _the_waker is None or _the_waker.process != os.getpid():
+        _the_waker = _HubWaker()
+    return _the_waker
 
 
 class NativePool:
-    """So many standing native threads at most, started as they are needed."""
+    """At most `size` native threads that stay; each is started when it is first needed.
 
-    def __init__(self, size, name, *, niceness=0):
+    The threads of concurrent.futures are green in a green process, and would block the hub.
+
+    niceness  added to the priority value of the threads; a higher one gives way to others
+    tick      seconds between two looks of a caller that waits for long work of the pool
+    """
+
+    def __init__(self, size: int, name: str, *, niceness: int = 0, tick: float = 2.0) -> None:
+        self.tick = tick
         self._size = size
         self._name = name
         self._niceness = niceness
-        self._work = _queue.SimpleQueue()  # the C one: it knows nothing of green threads
+        # The C implementation of the queue uses no lock that eventlet could patch.
+        self._work: _queue.SimpleQueue[Any] = _queue.SimpleQueue()
         self._threading = original('threading')
         self._count_lock = self._threading.Lock()
-        self._threads = 0
-        self._waiting = 0
+        self._threads = self._waiting = 0
 
-    def submit(self, function, *args):
-        """Have a native thread call function(*args); returns a Reply."""
-        reply = Reply()
+    def submit(self, function: Callable[..., _Result], *args: Any) -> Future[_Result]:
+        """Let a native thread call function(*args). Returns the Future of its result."""
+        future: Future[_Result] = Future()
         with self._count_lock:
             self._waiting += 1
             if self._waiting > self._threads < self._size:
                 self._threads += 1
                 start_native(self._serve, f'{self._name}-{self._threads}')
-        self._work.put((reply, function, args))
-        return reply
+        self._work.put((future, function, args))
+        return future
 
-    def stop(self):
-        """End the threads once what was submitted is done."""
+    def stop(self) -> None:
+        """End the threads after they have done all submitted work."""
         with self._count_lock:
             for _ in range(self._threads):
                 self._work.put(None)
             self._threads = 0
 
-    def _serve(self):
+    def _serve(self) -> None:
         if self._niceness:
             os.setpriority(os.PRIO_PROCESS, self._threading.get_native_id(), self._niceness)
         while (item := self._work.get()) is not None:
-            reply, function, args = item
+            future, function, args = item
             try:
                 value = function(*args)
-            except BaseException as error:  # it belongs to whoever waits
-                reply.fail(error)
+            except BaseException as error:  # result() raises it where the result is awaited
+                future.set_exception(error)
             else:
-                reply.give(value)
+                future.set_result(value)
             finally:
                 with self._count_lock:
                     self._waiting -= 1
-            item = reply = function = args = value = None  # do not keep the last ones alive
+            item = future = function = args = value = None  # release the objects
 
 
 class Batcher:
-    """One standing native thread that is handed all that waits, at once.
+    """One native thread that serves all waiting requests in one call.
 
-    serve  called in that thread with a list of (item, Reply); answers each
+    serve  called in that thread with a list of (item, Future); it must set a
+           result or an exception for each Future
+
+    concurrent.futures has no executor that hands over several items at once.
     """
 
-    def __init__(self, serve, name):
+    def __init__(self, serve: Callable[[list[tuple[Any, Future[Any]]]], None], name: str) -> None:
         self._serve = serve
-        self._work = _queue.SimpleQueue()
+        self._work: _queue.SimpleQueue[Any] = _queue.SimpleQueue()
         start_native(self._run, name)
 
-    def ask(self, item):
-        """Hand over one item and wait for its answer."""
-        reply = Reply()
-        self._work.put((item, reply))
-        return reply.wait()
+    def ask(self, item: Any) -> Any:
+        """Hand over one item and wait for its result."""
+        future: Future[Any] = Future()
+        self._work.put((item, future))
+        return future.result()
 
-    def stop(self):
-        """End the thread after what was asked before; returns a Reply to wait for."""
-        reply = Reply()
-        self._work.put((None, reply))
-        return reply
+    def stop(self) -> Future[None]:
+        """End the thread after all earlier items. Returns a Future that is done then."""
+        future: Future[None] = Future()
+        self._work.put((None, future))
+        return future
 
-    def _run(self):
+    def _run(self) -> None:
         while True:
             batch = [self._work.get()]
             while True:
@@ -279,47 +303,48 @@ class Batcher:
                     batch.append(self._work.get_nowait())
                 except _queue.Empty:
                     break
-            last = next((reply for item, reply in batch if item is None), None)
-            asked = [(item, reply) for item, reply in batch if item is not None]
+            last = next((future for item, future in batch if item is None), None)
+            asked = [(item, future) for item, future in batch if item is not None]
             if asked:
                 try:
                     self._serve(asked)
-                except BaseException as error:  # nobody may be left waiting
-                    for _item, reply in asked:
-                        reply.fail(error)
+                except BaseException as error:  # no caller may wait for ever
+                    for _item, future in asked:
+                        future.set_exception(error)
             if last is not None:
-                last.give()
+                last.set_result()
                 return
 
 
-def start_native(function, name):
+def start_native(function: Callable[[], Any], name: str) -> threading.Thread:
     """Start a native daemon thread."""
-    thread = original('threading').Thread(target=function, name=name, daemon=True)
+    thread: threading.Thread = original('threading').Thread(
+        target=function, name=name, daemon=True
+    )
     thread.start()
     return thread
 
 
-def interrupt(thread, error):
-    """Raise an error in a green thread, where it waits; its finally blocks run.
+def interrupt(thread: Any, error: BaseException) -> bool:
+    """Raise an error in a green thread at the point where it waits. Its finally blocks run.
 
-    thread  as current() gave it
+    thread  what current() returned in that thread
 
-    Returns False where that cannot be done: a native thread, one that has ended,
-    the running one.
+    Returns False for native threads, ended ones and the running one.
     """
     if not is_green() or thread is current():
         return False
     from eventlet import greenthread
 
-    if not thread:  # a greenlet is true while it is under way
+    if not thread:  # a greenlet is true only while it runs
         return False
     greenthread.kill(thread, error)
     return True
 
 
-def current():
+def current() -> Any:
     """The identity of the running thread, green or native."""
     if is_green():
         return greenlet.getcurrent()
-    # No greenlet: the collector crashes over those that native threads have left.
+    # Not a greenlet: the garbage collector crashes on greenlets of native threads that ended.
     return threading.current_thread()

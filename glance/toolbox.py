@@ -1,65 +1,57 @@
-"""The tools of this process, for steps: our one deliberate global.
+"""The tools of this process, for steps. This is our one deliberate global.
 
-Steps take plain data and find their tools here, so that an engine on another
-host can build them from nothing but their name. bootstrap fills it once.
+Steps get plain data as arguments and find their tools here. An engine on another
+host can therefore create a step from its name alone. bootstrap fills the toolbox
+once.
 """
 
 import collections.abc
 import dataclasses
+import typing
 
-from glance import interfaces
 from glance.domain.import_filter import ImportFilter
-
-
-@dataclasses.dataclass(frozen=True)
-class FetchLimits:
-    """What bounds a fetch, and the way it takes. Times in seconds, sizes in bytes.
-
-    The parameters of image_data.sources.open(), by their names.
-    """
-
-    size_cap: int
-    connect_timeout: float
-    read_timeout: float
-    total_timeout: float = 0  # 0: no limit
-    minimum_rate: int = 0  # bytes per second
-    proxy: str | None = dataclasses.field(default=None, repr=False)
-    ca_file: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class FormatRules:
-    """How content is checked against disk_format ([image_format])."""
-
-    require_match: bool
-    vmdk_allowed_types: tuple[str, ...]
-    gpt_safety_checks_nonfatal: tuple[str, ...]
+from glance.interfaces.executor import RunControl
+from glance.interfaces.queue import TaskQueue
+from glance.interfaces.repositories import ImageRepository
+from glance.interfaces.resolver import Resolver
+from glance.interfaces.staging import Staging
+from glance.interfaces.store import Stores
 
 
 @dataclasses.dataclass(frozen=True)
 class Toolbox:
-    queue: interfaces.TaskQueue
-    images: interfaces.ImageRepository
-    stores: collections.abc.Mapping[str, interfaces.ImageStore]
-    staging: interfaces.Staging
-    runs: interfaces.Runs
+    """The tools that steps may use.
+
+    of_types  by task type: what its own tools() made
+    """
+
+    queue: TaskQueue
+    images: ImageRepository
+    stores: Stores
+    staging: Staging
+    runs: RunControl
     import_filter: ImportFilter
-    resolver: interfaces.Resolver
-    fetch_limits: FetchLimits
-    format_rules: FormatRules
-    byte_threads: object  # threads.NativePool
+    resolver: Resolver
+    byte_threads: typing.Any  # a threads.NativePool, which this room may not import
+    of_types: collections.abc.Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
 
 
 _toolbox: Toolbox | None = None
 
 
 def fill(toolbox: Toolbox | None) -> None:
-    """Put the tools of this process in; None empties it, between tests."""
+    """Set the tools of this process. None empties the toolbox, between tests."""
     global _toolbox
     _toolbox = toolbox
 
 
+def of(task_type: str) -> typing.Any:
+    """The own tools of a task type: what its tools() made in this process."""
+    return current().of_types[task_type]
+
+
 def current() -> Toolbox:
+    """The tools of this process."""
     if _toolbox is None:
-        raise RuntimeError('The toolbox is empty: bootstrap fills it before a step runs.')
+        raise RuntimeError('The toolbox is empty. bootstrap must fill it before a step runs.')
     return _toolbox

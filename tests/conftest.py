@@ -1,15 +1,45 @@
 """What all tests share: the kind of threads, and what to do without a server."""
 
 import os
+import pathlib
 
 import pytest
 
 from glance import threads
 
-# As in glance-api, and before anything imports socket, threading or what uses them.
-threads.use(threads.GREEN)
+
+def pytest_plugin_registered(plugin, plugin_name):
+    """The first that pytest says: its options, before it imports any other file of the tests.
+
+    Threads are green as in glance-api, from before anything imports socket, threading
+    or what uses them; but not in the process that only hands the tests to others.
+    """
+    if plugin_name != 'pytestconfig':
+        return
+    is_worker = 'PYTEST_XDIST_WORKER' in os.environ
+    options = plugin.known_args_namespace
+    hands_out = getattr(options, 'numprocesses', None) and not options.collectonly
+    if is_worker or not hands_out:
+        threads.use(threads.GREEN)
+    if is_worker:
+        _keep_execnet_native()
 
 
+def _keep_execnet_native():
+    """A worker hears from a native thread what to run next.
+
+    It shares with it a lock and an event that are made after this. Green ones
+    would wake nobody across threads.
+    """
+    from execnet import gateway_base
+
+    native = threads.original('threading')
+    gateway_base.ThreadExecModel.RLock = lambda _: native.RLock()
+    gateway_base.ThreadExecModel.Event = lambda _: native.Event()
+
+
+HERE = pathlib.Path(__file__).parent
+LONGEST_FIRST = ('process', 'integration', 'contract', 'http', 'unit')
 CHOSEN = os.environ.get('GLANCE_TEST_DATABASE') or 'sqlite'
 
 
@@ -18,12 +48,21 @@ def pytest_configure(config):
     config.addinivalue_line(
         'markers', 'once: the same whatever GLANCE_TEST_DATABASE is, so it runs with sqlite only'
     )
+    config.addinivalue_line('markers', 'on(kind): runs where GLANCE_TEST_DATABASE is this kind')
+    config.addinivalue_line('markers', 'soak: too long for each run; -m soak runs it')
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(config, items):
-    if CHOSEN != 'sqlite':
-        _leave_out(config, items, _is_run_with_sqlite)
+    for item in items:
+        if _has_parameter(item, 'taskflow-serial'):
+            item.add_marker('soak')  # for each run its contract is enough
+    _leave_out(config, items, _is_run_with_another_database)
+    if 'soak' not in config.option.markexpr:
+        _leave_out(config, items, lambda item: item.get_closest_marker('soak'))
     _skip_green(items)
+    # What takes long comes first, so that at the end nobody waits for one last test.
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(HERE).parts[0]))
 
 
 def _leave_out(config, items, true):
@@ -32,11 +71,15 @@ def _leave_out(config, items, true):
     config.hook.pytest_deselected(items=out)
 
 
-def _is_run_with_sqlite(item):
+def _is_run_with_another_database(item):
     """What is marked, and suites of contracts that are not those of the chosen database."""
-    if item.get_closest_marker('once'):
-        return True
-    return 'contract' in item.path.parts and getattr(item.cls, 'kind', None) != CHOSEN
+    only = item.get_closest_marker('on')
+    kind = only.args[0] if only else getattr(item.cls, 'kind', None)
+    if kind is not None:
+        return kind != CHOSEN
+    return CHOSEN != 'sqlite' and bool(
+        item.get_closest_marker('once') or 'contract' in item.path.parts
+    )
 
 
 def _skip_green(items):
@@ -48,14 +91,16 @@ def _skip_green(items):
         return
     skip = pytest.mark.skip(reason='GLANCE_THREADS=native')
     for item in items:
-        given = getattr(item, 'callspec', None)
-        named = (
-            [value for value in given.params.values() if isinstance(value, str)] if given else []
-        )
-        if item.get_closest_marker('green') or any(
-            value.startswith('eventlet') for value in named
-        ):
+        if item.get_closest_marker('green') or _has_parameter(item, 'eventlet'):
             item.add_marker(skip)
+
+
+def _has_parameter(item, begin):
+    """Whether one of the parameters of a test begins like this."""
+    given = getattr(item, 'callspec', None)
+    return given is not None and any(
+        isinstance(value, str) and value.startswith(begin) for value in given.params.values()
+    )
 
 
 @pytest.fixture(scope='session')

@@ -1,12 +1,9 @@
 """Run the tests through tox, which is installed into .venv first.
 
 python3 tools/test.py                    all tests, with the Python of .venv
-python3 tools/test.py tests/unit -x      arguments go to pytest
+python3 tools/test.py tests/unit -x      arguments go to pytest; -n 0 runs them one by one
 python3 tools/test.py --env py312        with another Python
 python3 tools/test.py --env lint         another environment of tox.ini
-
---prepare only makes the environment ready; --prepared takes it as it is, so that
-several can run side by side.
 """
 
 import argparse
@@ -27,9 +24,6 @@ def main():
         action='store_true',
         help='print the environments of the other Pythons found here, and end',
     )
-    when = parser.add_mutually_exclusive_group()
-    when.add_argument('--prepare', action='store_true', help='make the environment ready, and end')
-    when.add_argument('--prepared', action='store_true', help='the environment is ready')
     options, arguments = parser.parse_known_args()
 
     python = environment.need('tox', ['tox'])
@@ -52,12 +46,9 @@ def main():
         elif env != own:
             environment.give_up(f'No Python 3.{env[3:]} with venv and pip was found.')
 
-    if not options.prepared:
-        environment.say(f'Preparing the tox environment {env}.')
-        if subprocess.call([*tox, '-q', '--notest', '-e', env], cwd=environment.ROOT) != 0:
-            environment.give_up(f'tox could not prepare {env}; its words are above.')
-    if options.prepare:
-        return
+    environment.say(f'Preparing the tox environment {env}.')
+    if subprocess.call([*tox, '-q', '--notest', '-e', env], cwd=environment.ROOT) != 0:
+        environment.give_up(f'tox could not prepare {env}; its words are above.')
     given = ['--', *arguments] if arguments else []  # an empty list is not the default one
     sys.exit(run([*tox, '-qq', '--skip-pkg-install', '-e', env, *given], env))
 

@@ -1,7 +1,9 @@
-"""Errors become HTTP answers here, and only here."""
+"""The only place that turns errors into HTTP responses."""
 
 import html
 import json
+import typing
+from wsgiref.types import WSGIEnvironment
 
 import webob
 import webob.dec
@@ -10,15 +12,15 @@ import webob.util
 from glance.api import request
 from glance.domain import errors
 
-STATUS = {
+STATUS: dict[type[BaseException], int] = {
     errors.Invalid: 400,
-    errors.ImportFailed: 400,  # of a request, not of a run: the source is refused at once
+    errors.TaskFailed: 400,  # raised by a request: what it asks for cannot succeed
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
-    errors.RangeNotSatisfiable: 416,
     errors.Unavailable: 503,
+    errors.PluginBroke: 500,
 }
 
 PAGE = """\
@@ -35,38 +37,40 @@ PAGE = """\
 
 
 class HTTPError(Exception):
-    """An answer whose reason lies in HTTP, so that no other room knows it."""
+    """An error in the use of HTTP, which only glance/api knows."""
 
-    def __init__(self, status, sentence, headers=None):
+    def __init__(self, status: int, sentence: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence)
         self.status = status
         self.headers = headers
 
 
-class handler(webob.dec.wsgify):  # noqa: N801 - it is used as a decorator
-    """WebOb's wsgify, extended by one thing: errors raised on purpose are answered."""
+class handler(webob.dec.wsgify):  # type: ignore[misc]  # noqa: N801 - a decorator
+    """WebOb's wsgify, which also turns errors raised on purpose into responses."""
 
     RequestClass = request.Request
 
-    def call_func(self, req):
+    def call_func(self, req: request.Request) -> webob.Response:
         try:
             return self.func(req, req.services)
         except HTTPError as error:
-            return answer(req.environ, error.status, str(error), error.headers)
+            return error_response(req.environ, error.status, str(error), error.headers)
         except errors.GlanceError as error:
             status = status_of(error)
             if status is None:
                 raise
-            return answer(req.environ, status, str(error))
+            return error_response(req.environ, status, str(error))
 
 
-def status_of(error):
-    """The HTTP status of an error, by the nearest of its classes; None: not the caller's."""
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of an error, by the nearest of its classes. None: an error of our own."""
     return next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), None)
 
 
-def answer(environ, status, sentence, headers=None):
-    """An error in the form that the request accepts: HTML, JSON or plain text."""
+def error_response(
+    environ: WSGIEnvironment, status: int, sentence: str, headers: dict[str, str] | None = None
+) -> typing.Any:
+    """A WebOb response in the form that the request accepts: HTML, JSON or plain text."""
     title = webob.util.status_reasons[status]
     code = f'{status} {title}'
     accept = environ.get('HTTP_ACCEPT', '')
@@ -79,12 +83,12 @@ def answer(environ, status, sentence, headers=None):
     else:
         kind = 'text/plain'
         body = f'{code}\n\n{sentence}\n'
-    made = webob.Response(
-        # What came as half a surrogate pair is not text that could be sent back.
+    response = webob.Response(
+        # The sentence may repeat half a surrogate pair, which cannot be encoded.
         body=body.encode('utf-8', 'backslashreplace'),
         status=status,
         content_type=kind,
         charset=None if kind == 'application/json' else 'UTF-8',
     )
-    made.headers.update(headers or {})
-    return made
+    response.headers.update(headers or {})
+    return response

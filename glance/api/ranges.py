@@ -1,67 +1,100 @@
-"""Which bytes a download asks for, and whether the caller has them already."""
+"""The range of bytes that a download asks for, and whether the caller has them already."""
 
+import datetime
+import email.utils
 import re
 
+import webob
+
 from glance.api.errors import HTTPError
-from glance.domain import errors
+from glance.api.request import Request
 
-_ONE = re.compile('bytes=([0-9]{0,100})-([0-9]{0,100})')
-_OLD = re.compile(r'bytes ([0-9]{1,100}-[0-9]{1,100})/(?:[0-9]{1,100}|\*)')
+_RANGE = re.compile('([0-9]{0,100})-([0-9]{0,100})')
+# Old clients send a Range as Content-Range.
+_CONTENT_RANGE = re.compile(r'bytes ([0-9]{1,100}-[0-9]{1,100})/(?:[0-9]{1,100}|\*)')
 
 
-def asked(req, answer, size):
-    """The (first, last) byte to send, both included; None: all of them.
+def requested_range(req: Request, response: webob.Response, size: int) -> tuple[int, int] | None:
+    """The (first, last) byte to send, both included; None: all bytes.
 
-    answer  has the ETag and Last-Modified of the bytes, for If-Range
+    response  has the ETag and Last-Modified of the bytes, for If-Range
 
-    A Range means something for GET only. Content-Range in a request is how old
-    clients spell it. Raises what read() raises.
+    Only a GET can have a Range. Old clients send Content-Range instead. Raises
+    what read() raises.
     """
     header, old = req.environ.get('HTTP_RANGE'), req.environ.get('HTTP_CONTENT_RANGE')
     if req.method != 'GET' or not (header or old):
         return None
-    if 'HTTP_IF_RANGE' in req.environ and answer not in req.if_range:
+    if_range = req.environ.get('HTTP_IF_RANGE')
+    if if_range is not None and not _is_current(if_range, response):
         return None
     if header:
         return read(header, size)
-    found = _OLD.fullmatch(old.strip())
+    found = _CONTENT_RANGE.fullmatch(old.strip())
     if found is None:
         raise _impossible(f'The Content-Range "{old[:80]}" is malformed.', size)
     return read(f'bytes={found[1]}', size)
 
 
-def unchanged(req, answer):
-    """Whether the caller has these bytes: If-None-Match, or else If-Modified-Since."""
+def not_modified(req: Request, response: webob.Response) -> bool:
+    """Whether the caller has these bytes, by If-None-Match, or else by If-Modified-Since."""
     if req.method not in ('GET', 'HEAD'):
         return False
     if 'HTTP_IF_NONE_MATCH' in req.environ:
-        return bool(answer.etag) and answer.etag in req.if_none_match
-    since = req.if_modified_since
-    return since is not None and answer.last_modified <= since
+        return bool(response.etag) and response.etag in req.if_none_match
+    since = _date(req.environ.get('HTTP_IF_MODIFIED_SINCE', ''))
+    return since is not None and bool(response.last_modified <= since)
 
 
-def read(header, size):
+def read(header: str, size: int) -> tuple[int, int] | None:
     """The (first, last) byte that a Range header asks for, both included.
 
-    Raises Invalid for several ranges, HTTPError 416 for one that is malformed
-    or begins behind the end.
+    None for several ranges and for an unknown unit, which HTTP lets a server
+    ignore. Raises HTTPError 416 for a header that is malformed, and for a range
+    that begins behind the end.
     """
-    if ',' in header:
-        raise errors.Invalid('Several ranges in one request are not supported.')
-    found = _ONE.fullmatch(header.replace(' ', ''))
-    if found is None or found[0] == 'bytes=-':
+    unit, equals, text = header.partition('=')
+    unit = unit.strip().lower()
+    if equals and unit not in ('', 'bytes'):
+        return None
+    asked = [part for part in (part.strip(' \t') for part in text.split(',')) if part]
+    ranges = [_RANGE.fullmatch(part) for part in asked]
+    if not unit or not ranges or any(found is None or found[0] == '-' for found in ranges):
         raise _impossible(f'The Range "{header[:80]}" is malformed.', size)
-    begin, end = found.groups()
-    if not begin:
-        first, last = max(size - int(end), 0), size - 1
-    else:
-        first, last = int(begin), min(int(end), size - 1) if end else size - 1
-        if end and int(end) < first:
-            raise _impossible(f'The Range "{header[:80]}" ends before it begins.', size)
+    spans = [_span(header, found[1], found[2], size) for found in ranges if found]
+    if len(spans) > 1:
+        return None
+    first, last = spans[0]
     if first > last:
         raise _impossible(f'The image has {size} bytes; none is in the Range.', size)
     return first, last
 
 
-def _impossible(sentence, size):
+def _span(header: str, begin: str, end: str, size: int) -> tuple[int, int]:
+    """The first and the last byte of one range; the first is greater if there is none."""
+    if not begin:
+        return max(size - int(end), 0), size - 1
+    if end and int(end) < int(begin):
+        raise _impossible(f'The Range "{header[:80]}" ends before it begins.', size)
+    return int(begin), min(int(end), size - 1) if end else size - 1
+
+
+def _is_current(if_range: str, response: webob.Response) -> bool:
+    """Whether If-Range names the bytes of the response. A weak or unreadable one does not."""
+    if if_range.startswith('"'):
+        return bool(response.etag) and if_range.rstrip() == f'"{response.etag}"'
+    date = _date(if_range)
+    return date is not None and bool(response.last_modified == date)
+
+
+def _date(text: str) -> datetime.datetime | None:
+    """A date of HTTP, in one of its three forms; None for a text that is none."""
+    try:
+        parsed = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)
+
+
+def _impossible(sentence: str, size: int) -> HTTPError:
     return HTTPError(416, sentence, {'Content-Range': f'bytes */{size}'})

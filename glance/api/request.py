@@ -1,41 +1,47 @@
 """The request, as handlers see it."""
 
+import typing
+
 import webob
 
 from glance.api import query
+from glance.api.context import RequestContext
+from glance.api.settings import Settings
+from glance.services import Services
 
+# Keys of the WSGI environment.
 CONTEXT = 'glance.context'
 SERVICES = 'glance.services'
 SETTINGS = 'glance.settings'
 VARIABLES = 'glance.variables'
 
 
-class Request(webob.Request):
-    """WebOb's request and what the middleware and the router found out about it."""
+class Request(webob.Request):  # type: ignore[misc]
+    """WebOb's request, with the values that the middleware and the router added."""
 
     @property
-    def context(self):
-        """Who asks: a glance.api.context.RequestContext."""
-        return self.environ[CONTEXT]
+    def context(self) -> RequestContext:
+        """The caller, and what policy allows them."""
+        return typing.cast(RequestContext, self.environ[CONTEXT])
 
     @property
-    def services(self):
-        return self.environ[SERVICES]
+    def services(self) -> Services:
+        return typing.cast(Services, self.environ[SERVICES])
 
     @property
-    def settings(self):
-        return self.environ[SETTINGS]
+    def settings(self) -> Settings:
+        return typing.cast(Settings, self.environ[SETTINGS])
 
     @property
-    def variables(self):
-        """The parts of the path that stand in braces in glance/api/routes.py."""
-        return self.environ[VARIABLES]
+    def variables(self) -> dict[str, str]:
+        """The values of the variables in the path, which glance/api/routes.py has in braces."""
+        return typing.cast(dict[str, str], self.environ[VARIABLES])
 
     @property
-    def base(self):
+    def base(self) -> str:
         """The absolute URL of this service, without a slash at the end."""
-        return self.settings.base or self.application_url
+        return self.settings.base or typing.cast(str, self.application_url)
 
-    def read_query(self):
+    def read_query(self) -> query.Query:
         """The query string. Raises Invalid if it cannot be decoded."""
         return query.Query(self.environ.get('QUERY_STRING', ''))

@@ -1,26 +1,39 @@
-"""The whole API as one table: URL, method, function."""
+"""The whole API as one table: URL, method, function.
 
+HEAD answers as GET does, without the body, and OPTIONS says what a URL can be asked.
+"""
+
+import collections.abc
 import re
+import typing
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import webob
 
 from glance.api import request
-from glance.api.errors import HTTPError, answer, handler
+from glance.api.errors import HTTPError, error_response, handler
 from glance.api.handlers import images, schemas, tasks, versions
+from glance.api.settings import Settings
 from glance.domain.image import UUID
+from glance.services import Services
+
+# URL to method to handler.
+Table = dict[str, dict[str, typing.Any]]
 
 METHODS = frozenset(('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'))
 
 
-def _not_built(what, instead=''):
-    """A row of the images API that clients know and that is not there yet."""
+def _not_built(what: str, instead: str = '') -> typing.Any:
+    """A handler for a call that clients know but this service does not have yet: 501."""
 
     @handler
-    def refuse(req, services):
+    def refuse(req: request.Request, services: Services) -> typing.NoReturn:
         raise HTTPError(501, f'{what} is not built yet.{instead}')
 
     return refuse
 
 
-_IMPORT = ' POST /v2/tasks with type "import" makes an image of what stands at an address.'
+_IMPORT = ' POST /v2/tasks with type "import" makes an image from a URL.'
 _CREATE = _not_built('Creating an image record', _IMPORT)
 _UPDATE = _not_built('Changing an image')
 _UPLOAD = _not_built('Uploading image data', _IMPORT)
@@ -33,22 +46,19 @@ _STORES = _not_built('Removing an image from one store')
 _INFO = _not_built('This part of the discovery')
 _CACHE = _not_built('The image cache')
 
-# A variable in braces stands for one part of a path; one that ends in _id for a UUID.
-ROUTES = {
+# A variable in braces matches one part of a path. If its name ends in _id, it must be a UUID.
+ROUTES: Table = {
     '/': {'GET': versions.choices},
     '/versions': {'GET': versions.show},
     '/versions/': {'GET': versions.show},
     '/v2/schemas/{name}': {'GET': schemas.show},
+    '/v2/schemas/tasks/{type}': {'GET': schemas.show_input},
     '/v2/tasks': {'GET': tasks.index, 'POST': tasks.create},
     '/v2/tasks/{task_id}': {'GET': tasks.show, 'DELETE': tasks.delete},
     '/v2/images': {'GET': images.index, 'POST': _CREATE},
     '/v2/images/{image_id}': {'GET': images.show, 'PATCH': _UPDATE, 'DELETE': images.delete},
     '/v2/images/{image_id}/tasks': {'GET': images.tasks},
-    '/v2/images/{image_id}/file': {
-        'GET': images.download,
-        'HEAD': images.download,
-        'PUT': _UPLOAD,
-    },
+    '/v2/images/{image_id}/file': {'GET': images.download, 'PUT': _UPLOAD},
     '/v2/images/{image_id}/stage': {'PUT': _UPLOAD},
     '/v2/images/{image_id}/import': {'POST': _INTEROPERABLE_IMPORT},
     '/v2/images/{image_id}/actions/deactivate': {'POST': _STATE},
@@ -78,30 +88,36 @@ _MEDIA_TYPE = re.compile(r'application/vnd\.openstack\.images-(v[0-9.]+)')
 
 
 class Router:
-    """Finds the function for a request: 404, 405 and 501 need no handler."""
+    """Finds the handler of a request. Responds with 404, 405 or 501 if there is none."""
 
-    def __init__(self, routes, services, settings):
+    def __init__(self, routes: Table, services: Services, settings: Settings) -> None:
         self._services = services
         self._settings = settings
         self._root = _Node()
         for url, functions in routes.items():
             self._root.add(url.split('/')[1:], functions)
 
-    def __call__(self, environ, start_response):
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> collections.abc.Iterable[bytes]:
         environ[request.SERVICES] = self._services
         environ[request.SETTINGS] = self._settings
-        return self._find(environ)(environ, start_response)
+        response = self._find(environ)(environ, start_response)
+        return typing.cast(collections.abc.Iterable[bytes], response)
 
-    def _find(self, environ):
+    def _find(self, environ: WSGIEnvironment) -> typing.Any:
+        """The handler for a request, or an error response."""
         method = environ['REQUEST_METHOD']
         if method not in METHODS:
-            return answer(environ, 501, f'No call of this service uses {method[:80]}.')
+            return error_response(environ, 501, f'No call of this service uses {method[:80]}.')
         try:
             path = (environ['PATH_INFO'] or '/').encode('latin-1').decode()
         except UnicodeError:
-            return answer(environ, 400, 'The path is not UTF-8.')
+            return error_response(environ, 400, 'The path is not UTF-8.')
+        if path == '*' and method == 'OPTIONS':
+            return _options(METHODS)
         if not path.startswith('/'):
-            return answer(environ, 404, 'The path does not begin with a slash.')
+            return error_response(environ, 404, 'The path does not begin with a slash.')
         parts = path[1:].split('/')
         if _VERSION.fullmatch(parts[0]):
             version = parts.pop(0)
@@ -111,24 +127,37 @@ class Router:
             if version not in versions.KNOWN:
                 return versions.choices
             parts = ['v2', *parts]
-        variables = {}
+        variables: dict[str, str] = {}
         functions = self._root.find(parts, variables)
         if functions is None:
-            return answer(environ, 404, f'There is nothing at {path[:200]}.')
-        function = functions.get(method)
+            return error_response(environ, 404, f'There is nothing at {path[:200]}.')
+        if method == 'OPTIONS':
+            return _options(functions)
+        # WebOb leaves out the body of a response to HEAD, and keeps its headers.
+        function = functions.get('GET' if method == 'HEAD' else method)
         if function is None:
-            return answer(
+            return error_response(
                 environ,
                 405,
                 f'{method} cannot be used on {path[:200]}.',
-                {'Allow': ', '.join(functions)},
+                {'Allow': _allowed(functions)},
             )
         environ[request.VARIABLES] = variables
         return function
 
 
-def _version(first, accept):
-    """The version that Accept asks for where the path has none, or None."""
+def _allowed(functions: collections.abc.Iterable[str]) -> str:
+    """The value of Allow for a URL with these methods."""
+    given = ['HEAD', 'OPTIONS'] if 'GET' in functions else ['OPTIONS']
+    return ', '.join(dict.fromkeys([*functions, *given]))
+
+
+def _options(functions: collections.abc.Collection[str]) -> webob.Response:
+    return webob.Response(status=204, headers={'Allow': _allowed(functions)})
+
+
+def _version(first: str, accept: str) -> str | None:
+    """The version that the Accept header asks for, or None. Used if the path has none."""
     if first in ('', 'versions') or 'vnd.openstack' not in accept:
         return None
     found = _MEDIA_TYPE.search(accept)
@@ -136,14 +165,14 @@ def _version(first, accept):
 
 
 class _Node:
-    """One part of the paths in the table, and what may follow it."""
+    """A tree of the paths in the table: one part of a path, and the parts that may follow."""
 
-    def __init__(self):
-        self._fixed = {}
-        self._variable = None
-        self._functions = None
+    def __init__(self) -> None:
+        self._fixed: dict[str, _Node] = {}
+        self._variable: tuple[str, _Node] | None = None
+        self._functions: dict[str, typing.Any] | None = None
 
-    def add(self, parts, functions):
+    def add(self, parts: list[str], functions: dict[str, typing.Any]) -> None:
         if not parts:
             self._functions = functions
         elif parts[0].startswith('{'):
@@ -153,12 +182,14 @@ class _Node:
         else:
             self._fixed.setdefault(parts[0], _Node()).add(parts[1:], functions)
 
-    def find(self, parts, variables):
-        """The functions for a path by method, or None; fills in the variables."""
+    def find(self, parts: list[str], variables: dict[str, str]) -> dict[str, typing.Any] | None:
+        """The handlers of a path by method, or None. Fills in the variables."""
         if not parts:
             return self._functions
         if parts[0] in self._fixed:
-            return self._fixed[parts[0]].find(parts[1:], variables)
+            functions = self._fixed[parts[0]].find(parts[1:], variables)
+            if functions is not None:
+                return functions
         if self._variable is None:
             return None
         name, node = self._variable

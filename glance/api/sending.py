@@ -1,31 +1,73 @@
-"""How the bytes of an image get to the server: what a download returns as its body."""
+"""The body of a download: how the bytes of an image get to the WSGI server."""
 
+import collections.abc
+import contextlib
+import logging
 import time
+import typing
+from wsgiref.types import WSGIEnvironment
 
-CHUNK = 1024 * 1024  # bytes read at once where the server does not send files itself
+from glance.domain import errors
+
+LOG = logging.getLogger(__name__)
+
+# Bytes read at once where the server does not send files itself.
+CHUNK = 1024 * 1024
+FAILED = {'action': 'download_failed'}
 
 
-def iterable(environ, file, first, count, size, stack):
-    """What a WSGI server is to send: count bytes of a file from first on.
+def iterable(
+    environ: WSGIEnvironment,
+    file: typing.BinaryIO,
+    first: int,
+    count: int,
+    size: int,
+    stack: contextlib.ExitStack,
+) -> collections.abc.Iterable[bytes]:
+    """An iterable for the WSGI server: count bytes of a file, from byte first on.
 
-    file   has read and seek; and a fileno, where it is a plain file
+    file   has read and seek; a plain file also has fileno
     size   bytes in the whole file
-    stack  closed when the server closes what it got
+    stack  closed when the server closes the iterable
 
-    By the server's wsgi.file_wrapper, where there is one. Only glance-api's
-    own knows of parts of a file: that of uWSGI begins at the first byte always.
+    The server's wsgi.file_wrapper is used if there is one. Only the wrapper of
+    glance-api can send a part of a file; that of uWSGI always sends all of it.
+
+    The first bytes are read at once: raises Unavailable if they cannot be, because
+    a response can still say so.
     """
+    with contextlib.ExitStack() as closed_on_error:
+        closed_on_error.push(stack)
+        try:
+            found = _iterable(environ, file, first, count, size, stack)
+        except OSError as error:
+            LOG.error('A stored image cannot be read: %s', error, extra=FAILED)
+            raise errors.Unavailable('The bytes of the image cannot be read.') from error
+        closed_on_error.pop_all()
+        return found
+
+
+def _iterable(
+    environ: WSGIEnvironment,
+    file: typing.BinaryIO,
+    first: int,
+    count: int,
+    size: int,
+    stack: contextlib.ExitStack,
+) -> collections.abc.Iterable[bytes]:
     file.seek(first)
     wrapper = environ.get('wsgi.file_wrapper')
     if wrapper is not None and _is_plain(file):
         if hasattr(wrapper, 'part'):
-            return wrapper.part(_Stored(file, stack), first, count)
+            part = wrapper.part(_Stored(file, stack), first, count)
+            return typing.cast(collections.abc.Iterable[bytes], part)
         if count == size:
-            return wrapper(_Stored(file, stack), CHUNK)
+            whole = wrapper(_Stored(file, stack), CHUNK)
+            return typing.cast(collections.abc.Iterable[bytes], whole)
     return Pieces(file, count, stack)
 
 
-def _is_plain(file):
+def _is_plain(file: typing.BinaryIO) -> bool:
     try:
         file.fileno()
     except (AttributeError, OSError):
@@ -34,30 +76,45 @@ def _is_plain(file):
 
 
 class _Stored:
-    """The file a server sends by itself; closing it closes all that belongs to it."""
+    """A file that the server sends by itself. close() closes the whole stack."""
 
-    def __init__(self, file, stack):
+    def __init__(self, file: typing.BinaryIO, stack: contextlib.ExitStack) -> None:
         self.fileno = file.fileno
         self.read = file.read
         self.close = stack.close
 
 
 class Pieces:
-    """So many bytes of a file, in pieces, for a WSGI server, which closes what it got."""
+    """The next count bytes of a file, in pieces. close() closes the whole stack."""
 
-    def __init__(self, file, count, stack):
+    def __init__(self, file: typing.BinaryIO, count: int, stack: contextlib.ExitStack) -> None:
         self._file = file
-        self._count = count
+        self._left = count
+        self._first = self._next()
         self.close = stack.close
 
-    def __iter__(self):
-        left = self._count
-        while left:
-            piece = self._file.read(min(CHUNK, left))
-            if not piece:
-                # The head is out; only a broken connection can still say that it is wrong.
-                raise OSError(f'A stored image ends {left} bytes before its size.')
-            left -= len(piece)
+    def __iter__(self) -> collections.abc.Iterator[bytes]:
+        piece = self._first
+        while piece:
             yield piece
-            # A client that reads as fast as we do would never let other green threads run.
+            # Without this, a fast client would never let other green threads run.
             time.sleep(0)
+            try:
+                piece = self._next()
+            except OSError as error:
+                # The headers are sent. Only a broken connection can still tell the client.
+                LOG.error(
+                    'A download failed %s bytes before its end: %s',
+                    self._left,
+                    error,
+                    extra=FAILED,
+                )
+                raise
+
+    def _next(self) -> bytes:
+        """The next piece; nothing at the end. Raises OSError if the file ends before."""
+        piece = self._file.read(min(CHUNK, self._left))
+        if self._left and not piece:
+            raise OSError(f'A stored image ends {self._left} bytes before its size.')
+        self._left -= len(piece)
+        return piece

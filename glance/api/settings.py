@@ -1,13 +1,16 @@
-"""The options that requests are answered by, read once."""
+"""The options that requests need, read once."""
 
 import dataclasses
+import typing
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """oslo.config looks an option up anew each time it is asked, which a request would feel.
+    """Values of options. oslo.config takes too long to look up an option in each request.
 
-    base  scheme, host and path under which clients reach us; None: as they say
+    base          the URL by which clients reach the service; None: as the request says
+    page          items of a page where the request has no limit
+    longest_page  items of a page at most
     """
 
     base: str | None
@@ -17,7 +20,7 @@ class Settings:
     disk_formats: tuple[str, ...]
 
 
-def of(conf):
+def from_conf(conf: typing.Any) -> Settings:
     return Settings(
         base=conf.public_endpoint.rstrip('/') if conf.public_endpoint else None,
         page=min(conf.limit_param_default, conf.api_limit_max),

@@ -1,26 +1,31 @@
-"""What every command does first: read the configuration, set up the log.
+"""What every command does first: read the configuration, and set up the log.
 
-To be imported after glance.threads.use().
+glance.threads.use() must be called before this module is imported.
 """
 
+import collections.abc
+import contextlib
+import importlib.metadata
 import logging
 import math
 import os
-import resource
 import sys
 
 from oslo_config import cfg
 from oslo_log import log
 
-from glance import bootstrap
+from glance import bootstrap, database, plugins, tried_versions
 from glance import conf as options
+from glance.cmd import _config_files, _log_masking
 from glance.domain import errors
+from glance.folders import Folders
 
 LOG = logging.getLogger(__name__)
 
-# Past graceful_shutdown_timeout the process is killed; so much earlier tasks are handed back.
+# Tasks are handed back these seconds before graceful_shutdown_timeout is over.
 HAND_BACK_MARGIN = 5
-MOST_FILES = 65536  # what the soft limit of open files is raised to, where it may be
+
+DISTRIBUTION = 'glance-taskflow'
 
 _CONTEXT_FORMAT = (
     '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s '
@@ -29,10 +34,19 @@ _CONTEXT_FORMAT = (
 _PLAIN_FORMAT = '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [- -] %(message)s'
 
 
-def configure(program, argv=None, *, cli_opts=()):
-    """The configuration of a command, read, checked, its log set up.
+def configure(
+    program: str,
+    argv: collections.abc.Sequence[str] | None = None,
+    *,
+    cli_opts: collections.abc.Sequence[cfg.Opt] = (),
+    runs_tasks: collections.abc.Callable[[cfg.ConfigOpts], bool] = lambda conf: False,
+) -> cfg.ConfigOpts:
+    """Read and check the configuration of a command, and set up its log.
 
-    Raises ConfigError, naming option, value and file, for what is wrong in it.
+    runs_tasks  runs_tasks(conf): whether the command runs tasks, so that it needs the
+                options of the executor
+
+    Raises ConfigError with the option, the value and the file if something is wrong.
     """
     conf = cfg.ConfigOpts()
     bootstrap.register_opts(conf)
@@ -50,6 +64,7 @@ def configure(program, argv=None, *, cli_opts=()):
             argv,
             project='glance',
             prog=program,
+            version=importlib.metadata.version(DISTRIBUTION),
             default_config_files=_files_in(folder)
             if folder
             else cfg.find_config_files(project='glance', prog='glance-api'),
@@ -61,62 +76,87 @@ def configure(program, argv=None, *, cli_opts=()):
         ) from None
     except (cfg.Error, OSError) as error:
         raise errors.ConfigError(f'The configuration cannot be read: {error}') from None
-    _check_values(conf)
     try:
         log.setup(conf, 'glance')
-    except (OSError, log.LogConfigError) as error:
+    except (OSError, cfg.Error, ValueError, log.LogConfigError) as error:
         raise errors.ConfigError(f'The log cannot be set up: {error}') from None
-    for sentence in _unknown(conf):
+    _log_masking.mask_handlers()
+    for sentence in check(conf, executor=runs_tasks(conf)):
         LOG.warning('%s', sentence)
+    tried_versions.warn()
     return conf
 
 
-def allow_files():
-    """Raise the soft limit of open files; returns what it is then."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        return most
-    return soft
+def check(conf: cfg.ConfigOpts, *, executor: bool) -> list[str]:
+    """Check all values, those of plug-ins included. Returns a sentence for each doubtful one.
+
+    executor  whether to check the options of the executor, too
+
+    Raises ConfigError with the option, the value and the file if one cannot be used.
+    """
+    _config_files.require_usable(conf)
+    own = options.list_opts()
+    _check_values(conf, own)  # they say which plug-ins there are
+    of_plugins = bootstrap.register_plugin_opts(conf, executor=executor)
+    _check_values(conf, of_plugins)
+    return list(_config_files.doubts(conf, [*own, *of_plugins]))
 
 
-def grace(conf):
-    """Seconds that tasks get to end before they are handed back; a timeout of 0 is none."""
+@contextlib.contextmanager
+def errors_explained() -> collections.abc.Iterator[None]:
+    """Turn whatever stops the start of a command into a ConfigError. The log has the
+    traceback at debug."""
+    try:
+        yield
+    except errors.GlanceError:
+        raise
+    except Exception as error:
+        LOG.debug('The start failed', exc_info=True)
+        reason = _log_masking.mask_text(str(getattr(error, 'orig', None) or error)).strip()
+        raise errors.ConfigError(
+            f'The start failed: {type(error).__name__}{f": {reason}" if reason else ""} '
+            '(with debug = true the log says where).'
+        ) from None
+
+
+def grace(conf: cfg.ConfigOpts) -> float:
+    """Seconds that tasks get to end before they are handed back. math.inf is no limit."""
     timeout = conf.graceful_shutdown_timeout
     return max(0, timeout - HAND_BACK_MARGIN) if timeout else math.inf
 
 
-def say_where(conf, folders, *, staging=True):
-    """Log where this process keeps things."""
+def log_paths(conf: cfg.ConfigOpts, folders: Folders, *, staging: bool = True) -> None:
+    """Log the folders and the database of this process."""
+    stores = folders.stores.stores
     LOG.info(
         'State in %s, images in %s%s, database %s',
         folders.state,
-        folders.images,
+        ', '.join(
+            str(store.folder or store.name)
+            + (' (default)' if len(stores) > 1 and store.name == folders.stores.default else '')
+            for store in stores
+        ),
         f', staging in {folders.staging}' if staging else '',
-        bootstrap.shown_database(conf, folders),
+        database.shown_database(conf, folders),
     )
 
 
-def say_who(conf, where):
-    """Log what runs tasks, and where."""
+def log_executor(conf: cfg.ConfigOpts, where: str) -> None:
+    """Log which executor runs tasks, and where."""
+    name = conf.task.task_executor
+    description = plugins.executor_class(name).describe(conf)
     LOG.info(
-        'Tasks are run by %s%s, in %s',
-        conf.task.task_executor,
-        f' ({conf.taskflow_executor.engine_mode})'
-        if conf.task.task_executor == 'taskflow'
-        else '',
-        where,
+        'Tasks are run by %s%s, in %s', name, f' ({description})' if description else '', where
     )
 
 
-def fail(program, error):
-    """Say in one sentence why the command cannot do its work; returns its exit status."""
+def fail(program: str, error: Exception) -> int:
+    """Print in one sentence why the command cannot do its work; returns its exit status."""
     print(f'{program}: {error}', file=sys.stderr)
     return 1
 
 
-def _files_in(folder):
+def _files_in(folder: str) -> list[str]:
     return [
         path
         for path in (
@@ -126,60 +166,22 @@ def _files_in(folder):
     ]
 
 
-def _check_values(conf):
-    """Read every option of ours once: oslo.config finds a wrong value only then."""
-    for group, opts in options.list_opts():
+def _check_values(conf: cfg.ConfigOpts, known: _config_files.Options) -> None:
+    """Read each of our options once: oslo.config finds a wrong value only when it is read."""
+    for group, opts in known:
         for opt in opts:
             try:
                 (conf if group.name == 'DEFAULT' else conf[group.name])[opt.dest]
-            except cfg.ConfigFileValueError as error:
-                value, file = _written(conf, group.name, opt)
+            except (cfg.ConfigFileValueError, cfg.NoSuchOptError) as error:
+                value, file = _config_files.written(conf, group.name, opt)
                 raise errors.ConfigError(
                     f'[{group.name}] {opt.name} = {value} in {file} cannot be used: '
                     f'{_reason(error)}.'
                 ) from None
 
 
-def _reason(error):
-    """What oslo.config says is wrong, without what our sentence says better."""
+def _reason(error: cfg.Error) -> str:
+    """The reason in oslo.config's message. Our sentence has its own words for the rest."""
+    if isinstance(error, cfg.NoSuchOptError):
+        return 'a name follows its dollar sign, which is no option; a dollar sign is written $$'
     return str(error).rpartition('is not valid: ')[2].rstrip('.')
-
-
-def _sections(conf):
-    """(file, sections) for each configuration file that was read, the last one first."""
-    for file in reversed(conf.config_file or []):
-        sections = {}
-        cfg.ConfigParser(file, sections).parse()
-        yield file, sections
-
-
-def _written(conf, group, opt):
-    names = {(group, opt.dest), (group, opt.name)} | {
-        (old.group or group, old.name) for old in opt.deprecated_opts
-    }
-    for file, sections in _sections(conf):
-        for section, name in names:
-            if name in sections.get(section, {}):
-                return sections[section][name][-1], file
-    return '?', 'the configuration'
-
-
-def _unknown(conf):
-    """A sentence for each option in the files that nothing will read, in sections of ours.
-
-    In [DEFAULT] stand options of many libraries and of other releases, so there
-    a name has to be close to one of ours to be taken for a typing error.
-    """
-    import difflib
-
-    for group, opts in options.list_opts():
-        known = {name for opt in opts for name in (opt.name, opt.dest)}
-        for file, sections in _sections(conf):
-            for name, values in sections.get(group.name, {}).items():
-                if name in known or (name in conf and group.name == 'DEFAULT'):
-                    continue
-                close = difflib.get_close_matches(name, known, 1, 0.8)
-                if group.name == 'DEFAULT' and not close:
-                    continue
-                hint = f'; did you mean {close[0]}?' if close else '.'
-                yield f'[{group.name}] {name} = {values[-1]} in {file} is not an option{hint}'

@@ -5,30 +5,38 @@ from glance import threads
 threads.use(threads.NATIVE)
 
 import argparse
+import collections.abc
 import datetime
 import json
 import sys
+import typing
 
-import sqlalchemy as sa
 from oslo_config import cfg
 
-from glance import bootstrap
+from glance import database
 from glance.cmd import _start
-from glance.db import migrations, task_repository
+from glance.db import migrations, sessions, task_repository
+from glance.db.sessions import Database
 from glance.domain import errors
 from glance.domain.listing import Listing
 from glance.domain.task import Status
+from glance.folders import Folders
 
 PROGRAM = 'glance-manage'
-PURGE_AT_ONCE = 1000
+PURGE_AT_ONCE = 1000  # tasks deleted in one transaction
 
 
-def _parsers(subparsers):
+def _parsers(subparsers: typing.Any) -> None:
     db = subparsers.add_parser('db', help='the tables').add_subparsers(required=True)
-    db.add_parser('sync', help='bring the tables to the newest version').set_defaults(
-        action=db_sync
-    )
-    db.add_parser('version', help='show the version of the tables').set_defaults(action=db_version)
+    for name, action, what in (
+        ('sync', db_sync, 'migrate the tables to the newest version'),
+        ('upgrade', db_sync, 'the same as sync'),
+        ('version', db_version, 'show the version of the tables'),
+    ):
+        db.add_parser(name, help=what).set_defaults(action=action)
+        # As scripts of deployments spell it.
+        alias = subparsers.add_parser(f'db_{name}', help=f'the same as db {name}')
+        alias.set_defaults(action=action)
 
     task = subparsers.add_parser('task', help='tasks').add_subparsers(required=True)
     listing = task.add_parser('list', help='list tasks, the newest first')
@@ -38,41 +46,43 @@ def _parsers(subparsers):
     show = task.add_parser('show', help='show one task as JSON')
     show.add_argument('task_id')
     show.set_defaults(action=task_show)
-    task.add_parser('purge', help='delete ended tasks whose time to live is over').set_defaults(
-        action=task_purge
-    )
+    task.add_parser(
+        'purge', help='delete ended tasks that are older than task_time_to_live'
+    ).set_defaults(action=task_purge)
 
 
 COMMAND = cfg.SubCommandOpt('command', title='Commands', handler=_parsers)
 
 
-def main(argv=None):
+def main(argv: collections.abc.Sequence[str] | None = None) -> int:
     try:
         conf = _start.configure(PROGRAM, argv, cli_opts=[COMMAND])
-        folders = bootstrap.Folders(conf)
-        database = bootstrap.open_database(conf, folders)
-        try:
-            return conf.command.action(conf, database) or 0
-        except sa.exc.SQLAlchemyError as error:
-            reason = getattr(error, 'orig', error)
-            raise errors.ConfigError(f'The database cannot be used: {reason}') from None
-        finally:
-            database.close()
+        with _start.errors_explained():
+            opened = database.open_database(conf, Folders(conf))
+            try:
+                conf.command.action(conf, opened)
+                return 0
+            except opened.errors as error:
+                raise errors.ConfigError(
+                    f'The database cannot be used: {sessions.reason(error)}'
+                ) from None
+            finally:
+                opened.close()
     except errors.GlanceError as error:
         return _start.fail(PROGRAM, error)
 
 
-def db_sync(conf, database):
+def db_sync(conf: cfg.ConfigOpts, database: Database) -> None:
     before = migrations.sync(database.engine)
     print(f'The database is at version {migrations.HEAD} (it was at {before or "none"}).')
 
 
-def db_version(conf, database):
+def db_version(conf: cfg.ConfigOpts, database: Database) -> None:
     print(migrations.version(database.engine) or 'none')
 
 
-def task_list(conf, database):
-    migrations.check(database.engine)
+def task_list(conf: cfg.ConfigOpts, database: Database) -> None:
+    migrations.require_current(database.engine)
     filters = {'status': conf.command.status} if conf.command.status else {}
     for task in task_repository.SqlTaskRepository(database).page(
         Listing(conf.command.limit, filters=filters)
@@ -80,8 +90,8 @@ def task_list(conf, database):
         print(f'{task.id}  {task.type:8}  {task.status:10}  {_time(task.created_at)}')
 
 
-def task_show(conf, database):
-    migrations.check(database.engine)
+def task_show(conf: cfg.ConfigOpts, database: Database) -> None:
+    migrations.require_current(database.engine)
     task = task_repository.SqlTaskRepository(database).get(conf.command.task_id)
     print(
         json.dumps(
@@ -104,8 +114,8 @@ def task_show(conf, database):
     )
 
 
-def task_purge(conf, database):
-    migrations.check(database.engine)
+def task_purge(conf: cfg.ConfigOpts, database: Database) -> None:
+    migrations.require_current(database.engine)
     repository = task_repository.SqlTaskRepository(database)
     total = 0
     while count := repository.purge(limit=PURGE_AT_ONCE):
@@ -113,14 +123,14 @@ def task_purge(conf, database):
     print(f'{total} tasks deleted.')
 
 
-def _positive(text):
+def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError('must be a whole number above 0')
     return int(text)
 
 
-def _time(time):
-    return time and time.astimezone(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+def _time(time: datetime.datetime | None) -> str | None:
+    return time.astimezone(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ') if time else None
 
 
 if __name__ == '__main__':

@@ -1,29 +1,31 @@
-"""The options, one file per section. conf is handed in, never bound at import."""
+"""The options: one file per section. conf is always a parameter, never a global."""
 
+import collections.abc
 import importlib
 import pkgutil
+import types
 
 from oslo_config import cfg
 
 
-def _sections():
+def _sections() -> collections.abc.Iterator[types.ModuleType]:
     for module in pkgutil.iter_modules(__path__):
         if module.name.startswith('_'):
             continue
         yield importlib.import_module(f'{__name__}.{module.name}')
 
 
-def register_opts(conf):
+def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register all of the service's own options on this conf."""
     for section in _sections():
         name = None
         if section.GROUP is not None:
-            # A group of its own: values that are set on one conf would show in another.
+            # A new group for each conf: a shared one would carry values from one to another.
             name = section.GROUP.name
             conf.register_group(cfg.OptGroup(name, title=section.GROUP.title))
         conf.register_opts(section.OPTS, group=name)
 
 
-def list_opts():
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     """All (group, options) pairs, for oslo-config-generator."""
     return [(section.GROUP or cfg.OptGroup('DEFAULT'), section.OPTS) for section in _sections()]

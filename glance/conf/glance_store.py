@@ -1,20 +1,27 @@
-"""[glance_store]: where image bytes end up."""
+"""[glance_store]: where images are stored."""
 
 from oslo_config import cfg
+
+from glance.conf import _file_store
 
 GROUP = cfg.OptGroup('glance_store', title='Stores')
 
 OPTS = [
     cfg.StrOpt(
-        'filesystem_store_datadir',
-        sample_default='$state_path/images',
-        help='Directory in which the filesystem store keeps images.',
+        'default_backend',
+        help='Store for new images: one of the names in [DEFAULT] enabled_backends, which '
+        'needs this option. Without enabled_backends there is one store for files, and the '
+        'other options of this section are those of that store.',
     ),
+    *_file_store.OPTS,
+]
+
+# What each section of a store has, besides the options of its kind.
+EACH_STORE = [
+    cfg.StrOpt('store_description', help='What the store is, for people.'),
     cfg.IntOpt(
-        'filesystem_store_file_perm',
+        'weight',
         default=0,
-        min=0,
-        help='Permissions of stored files, as a decimal number as in other services '
-        '(416 is 0640); 0 leaves them readable and writable by the service only.',
+        help='If an image is in several stores, it is read from the one with the highest weight.',
     ),
 ]

@@ -30,16 +30,17 @@ OPTS = [
     cfg.ListOpt(
         'vmdk_allowed_types',
         default=['streamOptimized', 'monolithicSparse'],
-        help='VMDK create types accepted; empty refuses VMDK.',
+        help='Accepted create types of VMDK. With an empty list, VMDK is refused.',
     ),
     cfg.BoolOpt(
         'require_image_format_match',
         default=True,
-        help='Refuse content that is not what disk_format says.',
+        help='Refuse an image whose content does not have the format that disk_format names.',
     ),
     cfg.ListOpt(
         'gpt_safety_checks_nonfatal',
         default=[],
-        help='Safety checks of the GPT inspector that are logged, not refused.',
+        help='Safety checks of the GPT inspector that only log a failure and do not refuse the '
+        'image.',
     ),
 ]

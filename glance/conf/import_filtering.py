@@ -1,37 +1,42 @@
 """[import_filtering_opts]: which addresses an import may name."""
 
 import ipaddress
+import typing
 
 from oslo_config import cfg, types
 
+from glance.conf import _types
 from glance.conf._types import BracketList
 
 GROUP = cfg.OptGroup('import_filtering_opts', title='Sources of imports')
 
-_AND = 'Of each pair, the allow list decides when it is not empty, else the other.'
+_AND = 'If the allowed list of a pair is not empty, it decides and the disallowed list is ignored.'
+
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Network(types.ConfigType):
-    """An IPv4 or IPv6 network such as 10.0.0.0/8; one address is a network, too."""
+    """An IPv4 or IPv6 network such as 10.0.0.0/8. A single address counts as a network."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(type_name='network value')
 
-    def __call__(self, value):
-        if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
+    def __call__(self, value: str | _Network) -> _Network:
+        if isinstance(value, _Network):
             return value
         return ipaddress.ip_network(value.strip())
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return 'Network'
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Network)
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(Network)
 
-    def _formatter(self, value):
+    def _formatter(self, value: typing.Any) -> str:
         return str(value)
 
 
@@ -40,74 +45,91 @@ OPTS = [
         'allowed_schemes',
         type=BracketList(),
         default=['http', 'https'],
-        help='Schemes an import may use. ' + _AND,
+        help='Schemes that an import may use. ' + _AND,
     ),
     cfg.Opt(
-        'disallowed_schemes', type=BracketList(), default=[], help='Schemes an import may not use.'
+        'disallowed_schemes',
+        type=BracketList(),
+        default=[],
+        help='Schemes that an import may not use.',
     ),
     cfg.Opt(
         'allowed_hosts',
         type=BracketList(),
         default=[],
-        help='Hosts an import may name. A host listed here may also have an address '
-        'that is loopback, private or link-local; others may not. ' + _AND,
+        help='Hosts that an import may name. Only a host listed here may have an address '
+        'that is loopback, private or link-local. ' + _AND,
     ),
     cfg.Opt(
-        'disallowed_hosts', type=BracketList(), default=[], help='Hosts an import may not name.'
+        'disallowed_hosts',
+        type=BracketList(),
+        default=[],
+        help='Hosts that an import may not name.',
     ),
     cfg.Opt(
         'allowed_networks',
         type=BracketList(Network()),
         default=[],
-        help='Networks, as 10.20.0.0/16, into which a name may lead although they are not '
-        'public. What is public stays allowed; allowed_hosts is not affected.',
+        help='Networks such as 10.20.0.0/16 that are not public, but from which imports may '
+        'fetch. Public addresses stay allowed. allowed_hosts is not affected.',
     ),
     cfg.Opt(
         'allowed_ports',
-        type=BracketList(cfg.types.Port()),
+        type=BracketList(types.Port()),
         default=[80, 443],
-        help='Ports an import may write in its address. ' + _AND,
+        help='Ports that the URL of an import may contain. ' + _AND,
     ),
     cfg.Opt(
         'disallowed_ports',
-        type=BracketList(cfg.types.Port()),
+        type=BracketList(types.Port()),
         default=[],
-        help='Ports an import may not write in its address.',
+        help='Ports that the URL of an import may not contain.',
     ),
     cfg.URIOpt(
         'proxy',
         schemes=['http'],
         secret=True,
-        help='Proxy through which sources are reached, as http://[user:password@]host:port. '
-        'It resolves names by itself, so it must refuse inner addresses by itself, too. '
-        'Without it sources are connected to directly, whatever the environment says.',
+        mutable=True,
+        help='Proxy for the connections to sources: http://[user:password@]host:port. '
+        'The proxy resolves host names, so the proxy must also refuse internal addresses. '
+        'Without this option, connections are direct; proxies named in the environment '
+        'are ignored.',
     ),
-    cfg.StrOpt(
+    cfg.Opt(
         'ca_file',
-        help='File of certificates in PEM form that are trusted for https sources, besides '
-        "the system's.",
+        type=_types.Path(),
+        mutable=True,
+        help='File of certificates in PEM format to trust for https sources, in addition to '
+        'those of the system. The service sees when the content of the file has changed.',
     ),
     cfg.FloatOpt(
         'connect_timeout',
         default=10,
         min=0.1,
-        help='Seconds in which one of the addresses of a source must accept a connection, '
-        'TLS included; they share this time.',
+        mutable=True,
+        help='Seconds for connecting to a source, including TLS. All addresses of the source '
+        'share this time.',
     ),
     cfg.FloatOpt(
-        'read_timeout', default=60, min=0.1, help='Seconds to wait for the next bytes of a source.'
+        'read_timeout',
+        default=60,
+        min=0.1,
+        mutable=True,
+        help='Seconds to wait for the next bytes of a source.',
     ),
     cfg.FloatOpt(
         'total_timeout',
         default=21600,
         min=0,
-        help='Seconds after which a fetch is given up however fast it is; 0 never.',
+        mutable=True,
+        help='Seconds after which a fetch fails, however fast it is; 0 is no limit.',
     ),
     cfg.IntOpt(
         'minimum_rate',
         default=512,
         min=0,
-        help='Bytes per second that a source must send on average while it is waited for, '
-        'over a minute or read_timeout, whichever is longer; 0 is no limit.',
+        mutable=True,
+        help='Bytes per second that a source must send on average while the service waits for '
+        'it, measured over a minute or read_timeout, whichever is longer; 0 is no limit.',
     ),
 ]

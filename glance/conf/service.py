@@ -1,16 +1,26 @@
-"""[DEFAULT]: where the service listens, where it keeps its things, its limits."""
+"""[DEFAULT]: the address of the service, its folders and its limits."""
 
 from oslo_config import cfg
+
+from glance.conf import _types
 
 GROUP = None
 
 OPTS = [
-    cfg.StrOpt(
+    cfg.Opt(
         'state_path',
+        type=_types.Path(),
         sample_default='$XDG_STATE_HOME/glance',
-        help='Directory for everything that is not configured elsewhere: database, '
-        'images, staging, lock files. Created with mode 0700. Default: '
-        'glance below XDG_STATE_HOME, which itself defaults to ~/.local/state.',
+        help='Directory for everything that has no directory of its own: database, images, '
+        'staging, lock files. It is created with mode 0700. Default: glance in '
+        'XDG_STATE_HOME, which itself defaults to ~/.local/state.',
+    ),
+    cfg.DictOpt(
+        'enabled_backends',
+        help='The stores, as pairs name:kind, for example "fast:file,slow:file". Each store has '
+        'a section with its name and the options of its kind. [glance_store] default_backend '
+        'names the store for new images. By default there is one store, for files. Kinds are '
+        'the names in the entry points glance.stores.',
     ),
     cfg.HostAddressOpt(
         'bind_host', default='127.0.0.1', help='Address on which glance-api listens.'
@@ -18,44 +28,54 @@ OPTS = [
     cfg.PortOpt(
         'bind_port',
         default=9292,
-        help='Port on which glance-api listens; 0 takes a free one and logs it.',
+        help='Port on which glance-api listens; 0 chooses a free port and logs it.',
     ),
     cfg.IntOpt(
         'workers',
         default=1,
         min=1,
-        help='Processes that serve requests and run tasks. 1 does not fork.',
+        help='Number of processes that serve requests and run tasks. With 1, nothing is forked.',
     ),
-    cfg.IntOpt('backlog', default=4096, min=1, help='Connections that may wait to be accepted.'),
+    cfg.IntOpt(
+        'backlog', default=4096, min=1, help='Number of connections that may wait to be accepted.'
+    ),
     cfg.IntOpt(
         'client_socket_timeout',
         default=900,
         min=0,
-        help='Seconds after which an idle client connection is closed; 0 never.',
+        help='Seconds after which a client connection is closed on which nothing moves while a '
+        'request is read or answered; 0 is no limit. In any case, the head of a request must '
+        'arrive within 20 seconds, and its body may pause for 60 seconds at most.',
+    ),
+    cfg.IntOpt(
+        'max_waiting_connections_per_address',
+        default=0,
+        min=0,
+        help='Number of connections of one client address whose request has not arrived '
+        'completely, in each process. If there are more, the one that has waited longest is '
+        'closed. A load balancer is one address for all its clients. 0 is no limit.',
     ),
     cfg.StrOpt(
         'auth_strategy',
         default='noauth',
         choices=['noauth'],
-        help='How callers are known. "noauth": every request is an administrator of '
-        'the project noauth_project; for one machine only.',
+        help='How callers are identified. "noauth": every caller is an administrator of the '
+        'project noauth_project. Use it on a single machine only.',
     ),
     cfg.StrOpt(
-        'noauth_project',
-        default='default',
-        help='The project to which everything belongs under noauth.',
+        'noauth_project', default='default', help='The project that owns everything with noauth.'
     ),
     cfg.BoolOpt(
         'noauth_allow_remote',
         default=False,
-        help='Let noauth listen on an address that is not loopback and answer to any '
-        'Host header. Whoever reaches the port is then an administrator.',
+        help='With noauth, allow to listen on an address that is not loopback, and accept any '
+        'Host header. Then everybody who can reach the port is an administrator.',
     ),
     cfg.URIOpt(
         'public_endpoint',
         schemes=['http', 'https'],
-        help='Address under which clients reach this service, used in Location '
-        'headers and the versions document. Default: as the request says.',
+        help='URL of this service for clients, used in Location headers and in the versions '
+        'document. Default: the URL of the request.',
     ),
     cfg.IntOpt(
         'max_request_id_length',
@@ -75,13 +95,13 @@ OPTS = [
         'limit_param_default',
         default=25,
         min=1,
-        help='Items on a page of a list when the request names no limit.',
+        help='Number of items on a page of a list if the request does not set a limit.',
     ),
     cfg.IntOpt(
         'api_limit_max',
         default=1000,
         min=1,
-        help='Most items on a page of a list, whatever the request says.',
+        help='Largest number of items on a page of a list, whatever the request asks for.',
     ),
     cfg.IntOpt(
         'image_size_cap',
@@ -93,7 +113,11 @@ OPTS = [
     cfg.IntOpt(
         'image_property_quota',
         default=128,
-        help='Free properties of one image; negative is no limit.',
+        help='Largest number of additional properties of one image; negative is no limit.',
     ),
-    cfg.IntOpt('image_tag_quota', default=128, help='Tags of one image; negative is no limit.'),
+    cfg.IntOpt(
+        'image_tag_quota',
+        default=128,
+        help='Largest number of tags of one image; negative is no limit.',
+    ),
 ]

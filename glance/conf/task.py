@@ -1,6 +1,8 @@
-"""[task]: who runs background work, where, and how long it is kept."""
+"""[task]: what runs tasks, where, and how long tasks are kept."""
 
 from oslo_config import cfg
+
+from glance.conf import _types
 
 GROUP = cfg.OptGroup('task', title='Background tasks')
 
@@ -8,16 +10,16 @@ OPTS = [
     cfg.StrOpt(
         'task_executor',
         default='taskflow',
-        help='Who runs tasks: a name in the glance.task_executors entry points. '
-        '"taskflow" runs the steps of a task on an engine, "eventlet" one after '
+        help='What runs tasks: a name from the entry points glance.task_executors. '
+        '"taskflow" runs the steps of a task on an engine, "eventlet" runs them one after '
         'another in a green thread. Results and answers are the same.',
     ),
     cfg.BoolOpt(
         'conduct',
         default=True,
-        help='Whether the processes that serve the API run tasks as well. If not, '
-        'they only accept tasks, which wait as pending for a glance-conductor on '
-        'the same database. glance-conductor runs tasks in any case.',
+        help='Whether the processes that serve the API also run tasks. If not, they only '
+        'accept tasks. These stay pending until a glance-conductor on the same database '
+        'runs them. glance-conductor runs tasks in any case.',
     ),
     cfg.IntOpt(
         'task_time_to_live',
@@ -25,59 +27,61 @@ OPTS = [
         min=1,
         deprecated_name='task_time_to_live',
         deprecated_group='DEFAULT',
-        help='Hours an ended task can still be read. Then "glance-manage task purge" deletes it.',
+        help='Hours for which an ended task can be read. After that, "glance-manage task purge" '
+        'deletes it.',
     ),
-    cfg.StrOpt(
+    cfg.Opt(
         'work_dir',
+        type=_types.Path(),
         sample_default='$state_path/staging',
-        help='Directory for bytes on their way to a store. Needs room for as many of '
-        'the largest images as tasks run at once. On the same file system as '
-        'the store, storing is a rename.',
+        help='Directory for image files on their way to a store. It needs room for the largest '
+        'image times the number of tasks that run at the same time. If it is on the file '
+        'system of the store, an image is stored by renaming its file.',
     ),
     cfg.IntOpt(
         'eventlet_executor_pool_size',
         default=1000,
         min=1,
-        help='Tasks that the eventlet executor runs at the same time in one process. '
-        'More wait as pending.',
+        help='Number of tasks that the eventlet executor runs at the same time in one process. '
+        'Others stay pending.',
     ),
     cfg.IntOpt(
         'byte_threads',
         default=16,
         min=1,
-        help='Native threads of one process that hash and write what imports receive, all '
-        'of them together. An import uses up to three at a time; more only wait longer.',
+        help='Number of native threads in one process that hash and write the bytes of all '
+        'imports. An import uses up to three at a time, and waits while all are busy.',
     ),
     cfg.FloatOpt(
         'lease_time',
         default=30,
         min=1,
-        help='Seconds a claim of a task holds without being renewed. It is renewed '
-        'every third of that; when its process dies on another host, the task '
-        'goes on elsewhere after this time.',
+        help='Seconds after which a claim of a task expires unless it is renewed. It is renewed '
+        'three times in this period. If a host dies, its tasks continue on other hosts after '
+        'this time.',
     ),
     cfg.FloatOpt(
         'poll_interval',
         default=1,
         min=0.01,
         mutable=True,
-        help='Seconds between two looks at the queue, for tasks posted to other '
-        'processes and for cancels.',
+        help='Seconds between two reads of the queue, which find the tasks that other processes '
+        'accepted, and requests to cancel.',
     ),
     cfg.IntOpt(
         'max_attempts',
         default=3,
         min=1,
         mutable=True,
-        help='Times in a row that the process running a task may die without the task '
-        'having got any further. Then the task fails.',
+        help='How many times in a row the process that runs a task may die while the task makes '
+        'no progress. Then the task fails.',
     ),
     cfg.FloatOpt(
         'stall_timeout',
         default=600,
         min=1,
         mutable=True,
-        help='Seconds a step may go without progress. Then its run is given up, '
-        'which counts as an attempt.',
+        help='Seconds for which a step may make no progress. Then its run is given up, which '
+        'counts as an attempt.',
     ),
 ]

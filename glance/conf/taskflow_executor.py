@@ -9,15 +9,15 @@ OPTS = [
         'engine_mode',
         default='parallel',
         choices=['serial', 'parallel'],
-        help='"serial" runs the steps of a task one after another. "parallel" runs '
-        'those at once that a flow says may run together. Different tasks run at '
-        'the same time in both.',
+        help='"serial" runs the steps of a task one after another. "parallel" runs steps at '
+        'the same time if their flow allows it. Different tasks run at the same time in '
+        'both modes.',
     ),
     cfg.IntOpt(
         'max_workers',
         default=10,
         min=1,
-        help='Steps that run at the same time in one process, of all tasks together.',
+        help='Number of steps that run at the same time in one process, over all tasks.',
     ),
     cfg.IntOpt(
         'max_tasks',
@@ -25,24 +25,24 @@ OPTS = [
         min=1,
         deprecated_name='task_pool_threads',
         deprecated_group='wsgi',
-        help='Tasks that are under way at the same time in one process; in serial '
-        'mode never more than max_workers. More wait as pending.',
+        help='Number of tasks that run at the same time in one process; in serial mode never '
+        'more than max_workers. Others stay pending.',
     ),
     cfg.StrOpt(
         'persistence',
         default='sql',
         choices=[
-            ('sql', 'In the database of the service: any process goes on where another ended.'),
+            ('sql', 'In the database of the service. Any process can continue a run of another.'),
             (
                 'dir',
-                'In files below state_path/logbooks: the next process of this state folder '
-                'goes on where one ended that is known to be dead, or handed the task back. '
-                'For one process; a power cut may lose it, then tasks begin again.',
+                'In files in state_path/logbooks. If a process handed a task back, or is known to '
+                'be dead, the next process of this state folder continues the run. For one '
+                'process only. A power cut may lose the files; then tasks begin again.',
             ),
-            ('memory', 'Not at all: a task whose process ended begins again. For one process.'),
+            ('memory', 'Nowhere. If its process ends, a task begins again. For one process only.'),
         ],
-        help='Where the finished steps of running tasks are remembered. With [DEFAULT] '
-        'workers above 1 it must be "sql": only there nobody but the holder of a task can '
-        'write for it.',
+        help='Where finished steps of running tasks are saved, so that a run can be continued. '
+        'If [DEFAULT] workers is more than 1, it must be "sql": only the database ensures '
+        'that no other process writes for a task.',
     ),
 ]

@@ -1,1 +1,1 @@
-"""The only room that knows SQLAlchemy: records, the queue, and who may write them."""
+"""The database: records, the queue, and the fence. The only room that knows SQLAlchemy."""

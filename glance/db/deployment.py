@@ -1,21 +1,21 @@
-"""Which deployment a database is, and whether it has ever been used."""
+"""The id of the deployment that a database belongs to, and whether it has been used."""
 
 import sqlalchemy as sa
 
 from glance.db.models import deployment, images, tasks
 from glance.domain import errors
 
-_USED = sa.select(sa.or_(sa.exists(sa.select(tasks)), sa.exists(sa.select(images))))
+_SELECT_IS_USED = sa.select(sa.or_(sa.exists(sa.select(tasks)), sa.exists(sa.select(images))))
 
 
-def identity(engine):
-    """(id of the deployment, whether there has been a task or an image in it).
+def identity(engine: sa.Engine) -> tuple[str, bool]:
+    """(id of the deployment, whether the database has ever had a task or an image).
 
-    Raises ConfigError if the id, which was made with the tables, is gone.
+    The id is made together with the tables. Raises ConfigError if it is missing.
     """
     with engine.connect() as connection:
         ids = list(connection.scalars(sa.select(deployment.c.id)))
-        used = connection.scalar(_USED)
+        used = connection.scalar(_SELECT_IS_USED)
     if len(ids) != 1:
         raise errors.ConfigError(
             f'The table "deployment" of the database has {len(ids)} rows; it must have the one '

@@ -1,29 +1,43 @@
-"""What keeps everybody but the holder of the lease from writing for a task."""
+"""The fence: only the holder of the lease of a task can write for it."""
+
+import collections.abc
+import typing
 
 import sqlalchemy as sa
 
 from glance.db.models import now, task_queue
+from glance.db.sessions import Database
 from glance.domain import errors
-from glance.domain.lease import DatabaseGone, LostLease
+from glance.domain.lease import DatabaseGone, Lease, LostLease
 
-_TOUCH = (
+T = typing.TypeVar('T')
+
+_TOUCH_ENTRY = (
     sa.update(task_queue)
-    .where(task_queue.c.task_id == sa.bindparam('t'), task_queue.c.lease == sa.bindparam('n'))
+    .where(
+        task_queue.c.task_id == sa.bindparam('entry'), task_queue.c.lease == sa.bindparam('number')
+    )
     .values(touched=now())
 )
 
 
-def write(database, lease, function):
+def write(
+    database: Database, lease: Lease, function: collections.abc.Callable[[sa.Connection], T]
+) -> T:
     """Run function(connection) in a transaction that begins with the fence.
 
-    The update locks the entry's row, so that a claim made meanwhile waits for
-    this transaction, and this one for it. Raises LostLease if there is a later
-    claim or the entry is gone, DatabaseGone if the database does not answer:
-    both drop the run, and nothing was written.
+    The fence updates the row of the entry. The update locks the row: a claim
+    at the same time waits for this transaction, or this transaction for it.
+
+    Raises LostLease if there is a later claim or the entry is gone, and
+    DatabaseGone if the database does not answer. Both drop the run; nothing is
+    written then.
     """
 
-    def fenced(connection):
-        touched = connection.execute(_TOUCH, {'t': lease.task_id, 'n': lease.number})
+    def fenced(connection: sa.Connection) -> T:
+        touched = connection.execute(
+            _TOUCH_ENTRY, {'entry': lease.task_id, 'number': lease.number}
+        )
         if touched.rowcount == 0:
             raise LostLease(str(lease))
         return function(connection)
@@ -34,8 +48,8 @@ def write(database, lease, function):
         raise DatabaseGone(str(error)) from error
 
 
-def read(database, function):
-    """Run function(connection), as a run reads: an outage drops it."""
+def read(database: Database, function: collections.abc.Callable[[sa.Connection], T]) -> T:
+    """Run function(connection) for a run. Raises DatabaseGone if the database does not answer."""
     try:
         return database.read(function)
     except errors.DatabaseUnavailable as error:

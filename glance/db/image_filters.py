@@ -1,12 +1,16 @@
-"""Which images a list shows: visibility, and the filters of the query."""
+"""The images that a list shows, by visibility and by the filters of the query."""
 
+import collections.abc
+import datetime
 import operator
+import typing
 
 import sqlalchemy as sa
 
 from glance.db.models import image_properties, image_tags, images, naive
+from glance.domain.image import VISIBLE_TO_ALL
 
-_COMPARE = {
+_OPERATORS: dict[str, collections.abc.Callable[[typing.Any, typing.Any], typing.Any]] = {
     'gt': operator.gt,
     'gte': operator.ge,
     'eq': operator.eq,
@@ -16,17 +20,50 @@ _COMPARE = {
 }
 
 
-def visible_to(project):
-    """What a project may see: its own, and what is public or community."""
-    return sa.or_(images.c.owner == project, images.c.visibility.in_(['public', 'community']))
+def at_time(
+    column: sa.Column[datetime.datetime], comparison: str, time: datetime.datetime
+) -> sa.ColumnElement[bool]:
+    """The comparison of a column with a time.
+
+    Clients see whole seconds, so a time without a fraction stands for its second.
+    """
+    begin = naive(time)
+    if begin.microsecond or begin.replace(microsecond=0) == datetime.datetime.max.replace(
+        microsecond=0
+    ):
+        return typing.cast('sa.ColumnElement[bool]', _OPERATORS[comparison](column, begin))
+    end = begin + datetime.timedelta(seconds=1)
+    within = sa.and_(column >= begin, column < end)
+    return {
+        'gt': column >= end,
+        'gte': column >= begin,
+        'eq': within,
+        'neq': sa.not_(within),
+        'lt': column < begin,
+        'lte': column < end,
+    }[comparison]
 
 
-def filtered(statement, filters, project):
-    """The statement with the filters of a Listing.
+def visible_to(project: str) -> sa.ColumnElement[bool]:
+    """Whether a project may see an image: is_visible() of glance/domain/image.py in SQL."""
+    return sa.or_(images.c.owner == project, images.c.visibility.in_(VISIBLE_TO_ALL))
 
-    'visibility': 'all' includes community images of others, which a list
-    without it leaves out; 'tag' is a list of tags that must all be there;
-    'size_min', 'size_max' are bytes; times are (operator, aware datetime).
+
+def filtered(
+    statement: sa.Select[typing.Any],
+    filters: collections.abc.Mapping[str, typing.Any],
+    project: str | None,
+) -> sa.Select[typing.Any]:
+    """A statement with the filters of a Listing.
+
+    'visibility'            a visibility, or 'all', which includes the community
+                            images of other projects; without this filter a
+                            list omits them
+    'tag'                   a list of tags, all of which an image must have
+    'size_min', 'size_max'  bytes
+    'created_at', 'updated_at'  (comparison, aware datetime)
+
+    project  the project that lists images; None: an administrator
     """
     filters = dict(filters)
     visibility = filters.pop('visibility', None)
@@ -41,7 +78,7 @@ def filtered(statement, filters, project):
     return statement
 
 
-def _conditions(key, value):
+def _conditions(key: str, value: typing.Any) -> list[sa.ColumnElement[bool]]:
     if key == 'tag':
         return [
             sa.exists().where(image_tags.c.image_id == images.c.id, image_tags.c.value == tag)
@@ -62,6 +99,5 @@ def _conditions(key, value):
         return [images.c.size <= value]
     column = images.c[key]
     if isinstance(value, tuple):
-        compare, time = value
-        return [_COMPARE[compare](column, naive(time))]
+        return [at_time(column, *value)]
     return [column.in_(value) if isinstance(value, list) else column == value]

@@ -1,90 +1,78 @@
 """Image records, their properties and tags, and where their bytes are."""
 
 import collections
+import collections.abc
 import dataclasses
-import math
-import time
+import json
+import typing
 
 import sqlalchemy as sa
 
-from glance import interfaces
-from glance.db import fence, image_filters, paging
-from glance.db.models import (
-    aware,
-    image_locations,
-    image_properties,
-    image_tags,
-    images,
-    naive,
-    utcnow,
-)
+from glance.db import fence, image_filters, image_locations, importing, paging, writes
+from glance.db.importing import SELECT_IMAGE, SELECT_IMAGE_FOR_UPDATE
+from glance.db.models import aware, image_properties, image_tags, images, naive, utcnow
+from glance.db.models import image_locations as locations_table
+from glance.db.sessions import Database
 from glance.domain import errors
-from glance.domain.image import NEXT, Image, Location, Status
+from glance.domain.image import NEXT, Image, Location, LocationStatus, Status, is_visible
+from glance.domain.lease import Lease
+from glance.domain.listing import Listing
+from glance.interfaces.repositories import ImageRepository
+from glance.interfaces.writes import Write
 
+# The fields of an image that are columns of the same name.
 _FIELDS = [
     field.name for field in dataclasses.fields(Image) if field.name not in ('tags', 'properties')
 ]
 
-_ONE = sa.select(images).where(images.c.id == sa.bindparam('id'))
-_ONE_LOCKED = _ONE.with_for_update()
-_IMPORTING = sa.select(images.c.created_by_task, images.c.id).where(
-    images.c.id.in_(sa.bindparam('ids', expanding=True)),
-    images.c.status == Status.IMPORTING,
-    images.c.deleted.is_(False),
-)
-_PROPERTIES = sa.select(image_properties).where(
+_SELECT_PROPERTIES = sa.select(image_properties).where(
     image_properties.c.image_id.in_(sa.bindparam('ids', expanding=True))
 )
-_TAGS = (
+_SELECT_TAGS = (
     sa.select(image_tags)
     .where(image_tags.c.image_id.in_(sa.bindparam('ids', expanding=True)))
     .order_by(image_tags.c.value)
 )
-_LOCATIONS = (
-    sa.select(image_locations)
-    .where(
-        image_locations.c.image_id == sa.bindparam('id'),
-        image_locations.c.status == sa.bindparam('status'),
+_INSERT_IMAGE = sa.insert(images)
+_SET_DELETED = (
+    sa.update(images)
+    .where(images.c.id == sa.bindparam('image'))
+    .values(
+        status=Status.DELETED,
+        deleted=True,
+        deleted_at=sa.bindparam('at'),
+        updated_at=sa.bindparam('at'),
     )
-    .order_by(image_locations.c.id)
-)
-_DROP_LOCATION = sa.delete(image_locations).where(
-    image_locations.c.image_id == sa.bindparam('i'),
-    image_locations.c.value == sa.bindparam('u'),
-    image_locations.c.status == sa.bindparam('s'),
-)
-_INSERT = sa.insert(images)
-_INSERT_LOCATION = sa.insert(image_locations)
-_MOVE_LOCATIONS = (
-    sa.update(image_locations)
-    .where(
-        image_locations.c.image_id == sa.bindparam('i'),
-        image_locations.c.status == sa.bindparam('was'),
-    )
-    .values(status=sa.bindparam('becomes'))
 )
 
 
-class SqlImageRepository(interfaces.ImageRepository):
-    def __init__(self, database):
+class SqlImageRepository(ImageRepository):
+    """The images in the service's own database.
+
+    importing_cache  which images are importing; one of its own by default
+    """
+
+    def __init__(
+        self, database: Database, importing_cache: importing.ImportingCache | None = None
+    ) -> None:
         self._database = database
-        self._importing = _Importing(database)
+        self._importing = importing_cache or importing.ImportingCache(database)
 
-    def get(self, image_id, *, visible_to=None):
-        def one(connection):
-            row = connection.execute(_ONE, {'id': image_id}).one_or_none()
-            if row is None or row.deleted or not _visible(row, visible_to):
+    def get(self, image_id: str, *, visible_to: str | None = None) -> Image:
+        def get(connection: sa.Connection) -> Image:
+            row = connection.execute(SELECT_IMAGE, {'id': image_id}).one_or_none()
+            if row is None or row.deleted or not is_visible(row.owner, row.visibility, visible_to):
                 raise errors.ImageNotFound(image_id)
             return _with_details(connection, [row])[0]
 
-        return self._database.read(one)
+        return self._database.read(get)
 
-    def page(self, listing, *, visible_to=None):
-        visible = images.c.deleted.is_(False)
+    def page(self, listing: Listing, *, visible_to: str | None = None) -> list[Image]:
+        visible: sa.ColumnElement[bool] = images.c.deleted.is_(False)
         if visible_to is not None:
             visible = sa.and_(visible, image_filters.visible_to(visible_to))
 
-        def rows(connection):
+        def select_page(connection: sa.Connection) -> list[Image]:
             last = paging.marker(connection, images, listing, visible)
             statement = image_filters.filtered(
                 sa.select(images).where(visible), listing.filters, visible_to
@@ -92,239 +80,152 @@ class SqlImageRepository(interfaces.ImageRepository):
             rows = connection.execute(paging.paged(statement, images, listing, last)).all()
             return _with_details(connection, rows)
 
-        return self._database.read(rows)
+        return self._database.read(select_page)
 
-    def locations(self, image_id):
-        rows = self._database.read(
-            lambda connection: connection.execute(
-                _LOCATIONS, {'id': image_id, 'status': 'active'}
-            ).all()
+    def locations(self, image_id: str) -> list[Location]:
+        return self._database.read(
+            lambda connection: image_locations.of_image(
+                connection, image_id, LocationStatus.ACTIVE
+            )
         )
-        return [_location(row) for row in rows]
 
-    def delete(self, image_id):
-        def mark(connection):
-            row = connection.execute(_ONE_LOCKED, {'id': image_id}).one_or_none()
+    def delete(self, image_id: str) -> list[Location]:
+        def mark(connection: sa.Connection) -> list[Location]:
+            row = connection.execute(SELECT_IMAGE_FOR_UPDATE, {'id': image_id}).one_or_none()
             if row is None or row.deleted:
                 raise errors.ImageNotFound(image_id)
             if row.protected:
                 raise errors.Forbidden(f'Image {image_id} is protected; it cannot be deleted.')
             if Status.DELETED not in NEXT[Status(row.status)]:
                 raise errors.WrongTransition(f'Image {image_id}', row.status, Status.DELETED)
-            at = utcnow()
-            connection.execute(
-                sa.update(images)
-                .where(images.c.id == image_id)
-                .values(status=Status.DELETED, deleted=True, deleted_at=at, updated_at=at)
-            )
-            # Pending ones are their run's to withdraw: it may still be writing.
-            connection.execute(
-                _MOVE_LOCATIONS, {'i': image_id, 'was': 'active', 'becomes': 'pending_delete'}
-            )
-            return [
-                _location(row)
-                for row in connection.execute(
-                    _LOCATIONS, {'id': image_id, 'status': 'pending_delete'}
-                )
-            ]
+            connection.execute(_SET_DELETED, {'image': image_id, 'at': utcnow()})
+            # Pending locations are left to their run, which may still be writing to them.
+            image_locations.set_pending_delete(connection, image_id)
+            return image_locations.of_image(connection, image_id, LocationStatus.PENDING_DELETE)
 
         return self._database.write(mark)
 
-    def forget(self, location):
+    def remove_location(self, location: Location) -> None:
         self._database.write(
-            lambda connection: connection.execute(
-                _DROP_LOCATION, {'i': location.image_id, 'u': location.url, 's': location.status}
+            lambda connection: image_locations.delete(
+                connection, location.image_id, location.url, location.status
             )
         )
 
-    def create(self, lease, image):
-        def insert(connection):
-            row = connection.execute(_ONE, {'id': image.id}).one_or_none()
-            if row is not None:
-                if row.created_by_task != lease.task_id:
-                    raise errors.ImageExists(image.id)
-                if row.deleted:
-                    raise errors.ImageGone(image.id)
-                return
-            connection.execute(_INSERT, _row(image))
-            if image.properties:
-                connection.execute(
-                    sa.insert(image_properties),
-                    [
-                        {'image_id': image.id, 'name': name, 'value': value}
-                        for name, value in image.properties.items()
-                    ],
-                )
-            if image.tags:
-                connection.execute(
-                    sa.insert(image_tags),
-                    [{'image_id': image.id, 'value': tag} for tag in image.tags],
-                )
+    def absence(self, image_id: str) -> Write:
+        return writes.ImageAbsence(image_id)
+
+    def activation(
+        self,
+        lease: Lease,
+        image_id: str,
+        url: str,
+        facts: collections.abc.Mapping[str, typing.Any],
+    ) -> Write:
+        known = {name: facts[name] for name in importing.FACTS}
+        return writes.ImageActivation(lease, image_id, url, json.loads(json.dumps(known)))
+
+    def property_update(
+        self, lease: Lease, image_id: str, properties: collections.abc.Mapping[str, str]
+    ) -> Write:
+        return writes.PropertyUpdate(
+            lease, image_id, {str(name): str(value) for name, value in properties.items()}
+        )
+
+    def create(self, lease: Lease, image: Image) -> None:
+        def insert(connection: sa.Connection) -> None:
+            row = connection.execute(SELECT_IMAGE, {'id': image.id}).one_or_none()
+            if row is None:
+                _insert(connection, image)
+            elif row.created_by_task != lease.task_id:
+                raise errors.ImageExists(image.id)
+            elif row.deleted:
+                raise errors.ImageGone(image.id)
 
         fence.write(self._database, lease, insert)
 
-    def check(self, lease, image_id, *, within=0.0):
-        if within and self._importing.has(lease.task_id, image_id, within):
+    def verify_importing(self, lease: Lease, image_id: str, *, max_age: float = 0.0) -> None:
+        if max_age and self._importing.has(lease.task_id, image_id, max_age):
             return
-        fence.read(self._database, lambda connection: _made_by(connection, lease, image_id, _ONE))
+        fence.read(
+            self._database,
+            lambda connection: importing.verify(connection, lease, image_id, lock=False),
+        )
 
-    def announce(self, lease, location):
-        def insert(connection):
-            _made_by(connection, lease, location.image_id)
-            pending = {
-                row.value: _location(row)
-                for row in connection.execute(
-                    _LOCATIONS, {'id': location.image_id, 'status': 'pending'}
-                )
-            }
-            if not pending.pop(location.url, None):
-                connection.execute(
-                    _INSERT_LOCATION,
-                    {
-                        'image_id': location.image_id,
-                        'store': location.store,
-                        'value': location.url,
-                        'status': 'pending',
-                        'created_at': utcnow(),
-                    },
-                )
-            return list(pending.values())
+    def announce(self, lease: Lease, location: Location) -> list[Location]:
+        def announce(connection: sa.Connection) -> list[Location]:
+            importing.verify(connection, lease, location.image_id, lock=True)
+            return image_locations.announce(connection, location)
 
-        return fence.write(self._database, lease, insert)
+        return fence.write(self._database, lease, announce)
 
-    def announced(self, lease, image_id):
-        def pending(connection):
-            made = connection.execute(_ONE, {'id': image_id}).one_or_none()
-            if made is None or made.created_by_task != lease.task_id:
+    def announced(self, lease: Lease, image_id: str) -> list[Location]:
+        def pending(connection: sa.Connection) -> list[Location]:
+            row = connection.execute(SELECT_IMAGE, {'id': image_id}).one_or_none()
+            if row is None or row.created_by_task != lease.task_id:
                 return []
-            return connection.execute(_LOCATIONS, {'id': image_id, 'status': 'pending'}).all()
+            return image_locations.of_image(connection, image_id, LocationStatus.PENDING)
 
-        # Fenced though it only reads: what is named here is deleted next.
-        return [_location(row) for row in fence.write(self._database, lease, pending)]
+        # Fenced although it only reads: the caller deletes these locations next.
+        return fence.write(self._database, lease, pending)
 
-    def withdraw(self, lease, location):
+    def withdraw(self, lease: Lease, location: Location) -> None:
         fence.write(
             self._database,
             lease,
-            lambda connection: connection.execute(
-                _DROP_LOCATION, {'i': location.image_id, 'u': location.url, 's': 'pending'}
+            lambda connection: image_locations.delete(
+                connection, location.image_id, location.url, LocationStatus.PENDING
             ),
         )
 
-    def remove(self, lease, image_id):
-        def delete(connection):
-            row = connection.execute(_ONE, {'id': image_id}).one_or_none()
+    def remove(self, lease: Lease, image_id: str) -> None:
+        def delete(connection: sa.Connection) -> None:
+            row = connection.execute(SELECT_IMAGE, {'id': image_id}).one_or_none()
             if row is None or row.created_by_task != lease.task_id:
                 return
+            # If a user deleted the image meanwhile, its record goes too: it never had bytes.
             if row.status != Status.IMPORTING and not row.deleted:
                 return
-            # Deleted by a user meanwhile: the record goes too, it never was an image.
-            for table in (image_properties, image_tags, image_locations):
+            for table in (image_properties, image_tags, locations_table):
                 connection.execute(sa.delete(table).where(table.c.image_id == image_id))
             connection.execute(sa.delete(images).where(images.c.id == image_id))
 
         fence.write(self._database, lease, delete)
 
 
-class _Importing:
-    """The importing images that runs of this process asked for lately, read at once.
-
-    Hundreds of slow sources, each of whose runs looks every few seconds whether
-    its image is still wanted, were two thirds of what they cost the hub.
-    """
-
-    LATELY = 60.0  # seconds
-
-    def __init__(self, database):
-        self._database = database
-        self._asked_at = {}  # by image id
-        self._found = frozenset()  # (task id, image id)
-        self._read_at = -math.inf
-
-    def has(self, task_id, image_id, within):
-        """Whether it is among those found in the last so many seconds."""
-        now = time.monotonic()
-        self._asked_at[image_id] = now
-        if now - self._read_at > within:
-            self._read_at = now  # who comes meanwhile need not read as well
-            try:
-                self._found = self._read(now - self.LATELY)
-            except BaseException:
-                self._read_at = -math.inf
-                raise
-        return (task_id, image_id) in self._found
-
-    def _read(self, since):
-        for image_id, at in list(self._asked_at.items()):
-            if at < since:
-                self._asked_at.pop(image_id, None)
-        ids = list(self._asked_at)
-        return fence.read(
-            self._database,
-            lambda connection: frozenset(map(tuple, connection.execute(_IMPORTING, {'ids': ids}))),
+def _insert(connection: sa.Connection, image: Image) -> None:
+    connection.execute(_INSERT_IMAGE, _row(image))
+    if image.properties:
+        connection.execute(
+            sa.insert(image_properties),
+            [
+                {'image_id': image.id, 'name': name, 'value': value}
+                for name, value in image.properties.items()
+            ],
+        )
+    if image.tags:
+        connection.execute(
+            sa.insert(image_tags), [{'image_id': image.id, 'value': tag} for tag in image.tags]
         )
 
 
-def activate(connection, image_id, lease, location, facts):
-    """Make an importing image active and an announced location real. Raises ImageGone."""
-    _made_by(connection, lease, image_id)
-    connection.execute(
-        _ACTIVATE, {'i': image_id, 'at': utcnow(), **{f'{key}_': facts[key] for key in _FACTS}}
-    )
-    connection.execute(_MAKE_REAL, {'i': image_id, 'u': location})
-
-
-_MAKE_REAL = (
-    sa.update(image_locations)
-    .where(
-        image_locations.c.image_id == sa.bindparam('i'),
-        image_locations.c.value == sa.bindparam('u'),
-        image_locations.c.status == 'pending',
-    )
-    .values(status='active')
-)
-_FACTS = ('size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value')
-_ACTIVATE = (
-    sa.update(images)
-    .where(images.c.id == sa.bindparam('i'))
-    .values(
-        status=Status.ACTIVE,
-        updated_at=sa.bindparam('at'),
-        **{key: sa.bindparam(f'{key}_') for key in _FACTS},
-    )
-)
-
-
-def _made_by(connection, lease, image_id, statement=_ONE_LOCKED):
-    """Raises ImageGone unless this is the live, importing image of the lease's task."""
-    row = connection.execute(statement, {'id': image_id}).one_or_none()
-    if (
-        row is None
-        or row.deleted
-        or row.created_by_task != lease.task_id
-        or row.status != Status.IMPORTING
-    ):
-        raise errors.ImageGone(image_id)
-
-
-def _visible(row, project):
-    return project is None or row.owner == project or row.visibility in ('public', 'community')
-
-
-def _with_details(connection, rows):
+def _with_details(
+    connection: sa.Connection, rows: collections.abc.Sequence[sa.Row[typing.Any]]
+) -> list[Image]:
+    """The images of these rows, with properties and tags."""
     ids = [row.id for row in rows]
     if not ids:
         return []
-    properties = collections.defaultdict(dict)
-    for row in connection.execute(_PROPERTIES, {'ids': ids}):
+    properties: dict[str, dict[str, str]] = collections.defaultdict(dict)
+    for row in connection.execute(_SELECT_PROPERTIES, {'ids': ids}):
         properties[row.image_id][row.name] = row.value
-    tags = collections.defaultdict(list)
-    for row in connection.execute(_TAGS, {'ids': ids}):
+    tags: dict[str, list[str]] = collections.defaultdict(list)
+    for row in connection.execute(_SELECT_TAGS, {'ids': ids}):
         tags[row.image_id].append(row.value)
     return [_image(row, tags[row.id], properties[row.id]) for row in rows]
 
 
-def _image(row, tags, properties):
+def _image(row: sa.Row[typing.Any], tags: list[str], properties: dict[str, str]) -> Image:
     fields = {name: getattr(row, name) for name in _FIELDS}
     fields |= {
         'status': Status(row.status),
@@ -334,12 +235,8 @@ def _image(row, tags, properties):
     return Image(tags=tags, properties=properties, **fields)
 
 
-def _row(image):
+def _row(image: Image) -> dict[str, typing.Any]:
     row = {name: getattr(image, name) for name in _FIELDS}
     for name in ('created_at', 'updated_at'):
         row[name] = naive(row[name])
     return row | {'deleted': False, 'deleted_at': None}
-
-
-def _location(row):
-    return Location(row.image_id, row.store, row.value, row.status)

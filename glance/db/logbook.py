@@ -1,14 +1,16 @@
-"""TaskFlow's logbook on the service's own database: what a resumption needs, no more.
+"""TaskFlow's logbook in the service's own database: only what a resumption needs.
 
-TaskFlow's tables and interface, but its stock implementation reads before it
-writes and writes each change of state: 56 statements in 20 commits for four
-atoms. Here a step is written once, when it has ended well, in one fenced
-transaction; flow and book come with the first of them. What is not written is
-not needed: a step that was at work is done again, and an undo that was cut off
-is done again, because both can run twice.
+The tables and the interface are TaskFlow's, the implementation is not: that of
+TaskFlow reads before it writes, and writes each change of a state, which takes
+56 statements in 20 commits for four atoms. Here each step is written once, when
+it has succeeded, in one fenced transaction. The first step also writes the flow
+and the book. Nothing else is needed: a step or an undo that was interrupted is
+done again, because both can run twice.
 """
 
+import collections.abc
 import logging
+import typing
 
 import sqlalchemy as sa
 from taskflow import states
@@ -17,56 +19,62 @@ from taskflow.persistence.backends.sqlalchemy import tables
 
 from glance.db import fence
 from glance.db.models import metadata, task_queue, utcnow
-from glance.logbook import Remembering
+from glance.db.sessions import Database
+from glance.domain.lease import Lease
+from glance.interfaces.flow import Flow
+from glance.logbook import PersistentLogbook
+
+T = typing.TypeVar('T')
 
 LOG = logging.getLogger(__name__)
 
 _tables = tables.fetch(metadata)
 _books, _flows, _atoms = _tables.logbooks, _tables.flowdetails, _tables.atomdetails
 
-# Deleting a book looks for its flows, and a flow for its atoms.
+# For the cascade: deleting a book finds its flows, deleting a flow finds its atoms.
 sa.Index('ix_flowdetails_parent_uuid', _flows.c.parent_uuid)
 sa.Index('ix_atomdetails_parent_uuid', _atoms.c.parent_uuid)
 
 _INSERT_BOOK = sa.insert(_books)
 _INSERT_FLOW = sa.insert(_flows)
 _INSERT_ATOM = sa.insert(_atoms)
-_FLOW = (
+_SELECT_FLOW = (
     sa.select(_flows.c.uuid)
     .join(_books, _books.c.uuid == _flows.c.parent_uuid)
-    .where(_flows.c.uuid == sa.bindparam('t'))
+    .where(_flows.c.uuid == sa.bindparam('task'))
 )
-_FINISHED = sa.select(_atoms).where(
-    _atoms.c.parent_uuid == sa.bindparam('t'), _atoms.c.state == states.SUCCESS
+_SELECT_FINISHED_ATOMS = sa.select(_atoms).where(
+    _atoms.c.parent_uuid == sa.bindparam('task'), _atoms.c.state == states.SUCCESS
 )
-_FURTHER = (
+_RECORD_PROGRESS = (
     sa.update(task_queue)
     .where(
-        task_queue.c.task_id == sa.bindparam('t'), task_queue.c.furthest_step < sa.bindparam('s')
+        task_queue.c.task_id == sa.bindparam('task'),
+        task_queue.c.furthest_step < sa.bindparam('step'),
     )
-    .values(furthest_step=sa.bindparam('s'), furthest_bytes=0)
+    .values(furthest_step=sa.bindparam('step'), furthest_bytes=0)
 )
-_FORGET_FLOW = sa.delete(_flows).where(_flows.c.uuid == sa.bindparam('t'))
-_FORGET_ATOMS = sa.delete(_atoms).where(
-    _atoms.c.parent_uuid == sa.bindparam('t'),
+_DELETE_FLOW = sa.delete(_flows).where(_flows.c.uuid == sa.bindparam('task'))
+_DELETE_ATOMS = sa.delete(_atoms).where(
+    _atoms.c.parent_uuid == sa.bindparam('task'),
     _atoms.c.name.in_(sa.bindparam('names', expanding=True)),
 )
 
 
-class SqlLogbook(Remembering):
+class SqlLogbook(PersistentLogbook):
     """The logbook of one run; book and flow have the id of the task."""
 
-    def __init__(self, database, lease, flow):
+    def __init__(self, database: Database, lease: Lease, flow: Flow) -> None:
         super().__init__(flow)
         self._database = database
         self._lease = lease
-        self._begun = False  # book and flow are written
+        self._begun = False  # whether book and flow are written
 
-    def recall(self, flow):
+    def load(self, flow: Flow) -> models.FlowDetail | None:
         """The FlowDetail of an earlier claim with its finished steps, or None.
 
-        Finished steps behind which the run cannot be taken up (Flow.holding)
-        are forgotten.
+        Deletes finished steps that the run cannot be resumed after, by
+        Flow.resumable_steps().
         """
         rows = fence.read(self._database, self._finished)
         if rows is None:
@@ -74,40 +82,44 @@ class SqlLogbook(Remembering):
         detail = models.FlowDetail(flow.type, self._lease.task_id)
         detail.state = states.PENDING
         finished = {row.name: row for row in rows}
-        for name in flow.holding({row.name: row.results for row in rows}):
+        for name in flow.resumable_steps({row.name: row.results for row in rows}):
             detail.add(models.TaskDetail.from_dict(_as_dict(finished.pop(name))))
         if finished:
             LOG.info('Task %s: %s must be done again', self._lease.task_id, ', '.join(finished))
             self.write(
                 lambda connection: connection.execute(
-                    _FORGET_ATOMS, {'t': self._lease.task_id, 'names': list(finished)}
+                    _DELETE_ATOMS, {'task': self._lease.task_id, 'names': list(finished)}
                 )
             )
         self._begun = True
-        self.recalled(detail)
+        self.note_loaded(detail)
         return detail
 
-    def _finished(self, connection):
-        if connection.execute(_FLOW, {'t': self._lease.task_id}).first() is None:
+    def _finished(
+        self, connection: sa.Connection
+    ) -> collections.abc.Sequence[sa.Row[typing.Any]] | None:
+        """The rows of finished steps, or None if no earlier claim wrote the flow."""
+        if connection.execute(_SELECT_FLOW, {'task': self._lease.task_id}).first() is None:
             return None
-        return connection.execute(_FINISHED, {'t': self._lease.task_id}).all()
+        return connection.execute(_SELECT_FINISHED_ATOMS, {'task': self._lease.task_id}).all()
 
-    def write(self, function):
+    def write(self, function: collections.abc.Callable[[sa.Connection], T]) -> T:
+        """Run function(connection) in a fenced transaction."""
         return fence.write(self._database, self._lease, function)
 
-    def remember(self, atom):
-        """Write a finished step, and with the first one book and flow.
+    def save(self, atom: models.AtomDetail) -> None:
+        """Write a finished step. The first step also writes book and flow.
 
-        The entry's furthest point goes with it, so that a death right after it
-        is no attempt that got nowhere.
+        The same transaction records the progress in the entry. If the process
+        then dies, the attempt counts as one that got further.
         """
         task_id, at = self._lease.task_id, utcnow()
         finished = self.finished + 1
 
-        def insert(connection):
+        def insert(connection: sa.Connection) -> None:
             if not self._begun:
-                if self._lease.number > 1:  # only a book removed by hand leaves its flow
-                    connection.execute(_FORGET_FLOW, {'t': task_id})
+                if self._lease.number > 1:  # a flow without a book, if an operator deleted it
+                    connection.execute(_DELETE_FLOW, {'task': task_id})
                 connection.execute(
                     _INSERT_BOOK, {'uuid': task_id, 'name': task_id, 'meta': {}, 'created_at': at}
                 )
@@ -137,14 +149,14 @@ class SqlLogbook(Remembering):
                     'created_at': at,
                 },
             )
-            connection.execute(_FURTHER, {'t': task_id, 's': finished})
+            connection.execute(_RECORD_PROGRESS, {'task': task_id, 'step': finished})
 
         self.write(insert)
         self._begun = True
 
 
-def _as_dict(row):
-    """A row as TaskFlow's from_dict() takes it: ended well, to be undone if need be."""
+def _as_dict(row: sa.Row[typing.Any]) -> dict[str, typing.Any]:
+    """A row as TaskFlow's from_dict() takes it: a step that succeeded and can be undone."""
     return {
         'name': row.name,
         'uuid': row.uuid,

@@ -1,6 +1,7 @@
-"""The tables. tasks, task_info and image_* keep the columns that tools read elsewhere."""
+"""The tables. Other tools read the columns of tasks, task_info and image_*."""
 
 import datetime
+import typing
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -16,16 +17,16 @@ metadata = sa.MetaData(
     }
 )
 
-# MySQL's own TEXT ends at 64 KiB, which the input of a task may fill.
+# A TEXT of MySQL has 64 KiB at most. The input of a task can be larger.
 LongText = sa.Text().with_variant(sa.Text(length=2**24 - 1), 'mysql')
-# MySQL's DATETIME has whole seconds unless told otherwise; the order of pages needs more.
+# A DATETIME of MySQL has whole seconds by default. The order of pages needs microseconds.
 Time = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql')
-# Case matters in ids, names and addresses on every database.
-_binary = 'utf8mb4_bin'
+# With this collation MySQL compares ids, names and URLs by case, as other databases do.
+_CASE_SENSITIVE = 'utf8mb4_bin'
 
 
-def Name(length):
-    return sa.String(length).with_variant(sa.String(length, collation=_binary), 'mysql')
+def Name(length: int) -> sa.String:
+    return sa.String(length).with_variant(sa.String(length, collation=_CASE_SENSITIVE), 'mysql')
 
 
 tasks = sa.Table(
@@ -59,8 +60,9 @@ task_info = sa.Table(
     sa.Column('message', LongText),
 )
 
-# One row per task that has not ended, or has and is not tidied up. Times are seconds since
-# 1970 by the database's clock: what is compared with it must not come from another.
+# One row per task that has not ended, or has ended and is not cleaned up. owner is the process
+# that holds the lease. Times are seconds since 1970 by the clock of the database, because
+# they are compared with it.
 task_queue = sa.Table(
     'task_queue',
     metadata,
@@ -78,7 +80,7 @@ task_queue = sa.Table(
     sa.Column('attempts', sa.Integer, nullable=False, default=0),
     sa.Column('furthest_step', sa.Integer, nullable=False, default=0),
     sa.Column('furthest_bytes', sa.BigInteger, nullable=False, default=0),
-    # where the furthest point stood when the present claim began
+    # the best progress at the time of the present claim
     sa.Column('begun_step', sa.Integer, nullable=False, default=0),
     sa.Column('begun_bytes', sa.BigInteger, nullable=False, default=0),
     sa.Column('outcome', Name(30)),
@@ -145,14 +147,14 @@ image_locations = sa.Table(
     sa.Index('ix_image_locations_status', 'status'),
 )
 
-# What a task could not remove when it ended; written under its fence, so that the same thing
-# stands here once.
+# Data that a task could not remove when it ended. The fence of the task guards the writes, so
+# each leftover has one row.
 leftovers = sa.Table(
     'leftovers',
     metadata,
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer, 'sqlite'), primary_key=True),
     sa.Column('task_id', Name(36), nullable=False),
-    sa.Column('owner', Name(255)),  # who could not remove it; begins with its host
+    sa.Column('owner', Name(255)),  # the process that could not remove it; begins with the host
     sa.Column('kind', Name(30), nullable=False),
     sa.Column('store', Name(255)),
     sa.Column('address', LongText, nullable=False),
@@ -160,42 +162,46 @@ leftovers = sa.Table(
     sa.Index('ix_leftovers_task_id', 'task_id'),
 )
 
-# One row, made with the table: the id that the folders of this deployment bear.
+# One row, made with the table: the id that the folders of this deployment are marked with.
 deployment = sa.Table('deployment', metadata, sa.Column('id', sa.String(32), primary_key=True))
 
 
-class now(expression.FunctionElement):
-    """The database's clock: seconds since 1970, with fractions."""
+class now(expression.FunctionElement[float]):
+    """The clock of the database: seconds since 1970, with fractions."""
 
-    type = sa.Double()
+    type: sa.types.TypeEngine[float] = sa.Double()
     inherit_cache = True
 
 
 @compiler.compiles(now, 'sqlite')
-def _now_sqlite(element, compiled, **_kw):
+def _now_sqlite(element: now, compiled: typing.Any, **_kw: typing.Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 @compiler.compiles(now, 'postgresql')
-def _now_postgresql(element, compiled, **_kw):
+def _now_postgresql(element: now, compiled: typing.Any, **_kw: typing.Any) -> str:
     return 'extract(epoch from clock_timestamp())'
 
 
 @compiler.compiles(now, 'mysql')
-def _now_mysql(element, compiled, **_kw):
+def _now_mysql(element: now, compiled: typing.Any, **_kw: typing.Any) -> str:
     return 'unix_timestamp(sysdate(6))'
 
 
-def utcnow():
-    """The time for created_at and the like, as the tables keep it: naive, in UTC."""
+def utcnow() -> datetime.datetime:
+    """The present time for columns such as created_at: naive, in UTC."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
-def naive(time):
-    """A time of the rest of the service as the tables have it."""
+def naive(time: datetime.datetime) -> datetime.datetime:
+    """An aware time as the tables have it: naive, in UTC."""
     return time.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
-def aware(time):
-    """A time of the tables as the rest of the service has it."""
+@typing.overload
+def aware(time: datetime.datetime) -> datetime.datetime: ...
+@typing.overload
+def aware(time: None) -> None: ...
+def aware(time: datetime.datetime | None) -> datetime.datetime | None:
+    """A time of the tables as the rest of the service has it: aware, in UTC."""
     return None if time is None else time.replace(tzinfo=datetime.UTC)

@@ -1,22 +1,34 @@
-"""Pages by marker over an index, never by OFFSET."""
+"""Pages of a list, by a marker and an index instead of OFFSET."""
+
+import collections.abc
+import typing
 
 import sqlalchemy as sa
 
 from glance.domain import errors
+from glance.domain.listing import Listing
+
+# (expression, 'asc' or 'desc', the marker's value of the expression)
+_Order = tuple[sa.ColumnElement[typing.Any], str, typing.Any]
 
 
-def paged(statement, table, listing, marker_row):
-    """The statement with order, marker and limit of a listing.
+def paged(
+    statement: sa.Select[typing.Any],
+    table: sa.Table,
+    listing: Listing,
+    marker_row: collections.abc.Mapping[str, typing.Any] | None,
+) -> sa.Select[typing.Any]:
+    """A statement with the order, the marker and the limit of a listing.
 
     marker_row  the row of listing.marker, or None if there is no marker
 
-    NULL sorts before everything, on every database.
+    NULL sorts before all values, on every database.
     """
     keys = list(listing.sort)
     last = keys[-1][1] if keys else 'desc'
     named = {key for key, _direction in keys}
     keys += [(key, last) for key in ('created_at', 'id') if key not in named]
-    order = []
+    order: list[_Order] = []
     for key, direction in keys:
         column = table.c[key]
         if column.nullable:
@@ -38,9 +50,9 @@ def paged(statement, table, listing, marker_row):
     ).limit(listing.limit)
 
 
-def _after(order):
-    """Rows behind the marker: (a > x) or (a = x and ((b > y) or ...))."""
-    condition = sa.false()
+def _after(order: list[_Order]) -> sa.ColumnElement[bool]:
+    """Whether a row follows the marker: (a > x) or (a = x and ((b > y) or ...))."""
+    condition: sa.ColumnElement[bool] = sa.false()
     for expression, direction, value in reversed(order):
         if value is None:
             condition = sa.and_(expression.is_(None), condition)
@@ -50,8 +62,13 @@ def _after(order):
     return condition
 
 
-def marker(connection, table, listing, visible):
-    """The row of the marker, as a mapping, or None without one. Raises Invalid."""
+def marker(
+    connection: sa.Connection, table: sa.Table, listing: Listing, visible: sa.ColumnElement[bool]
+) -> collections.abc.Mapping[str, typing.Any] | None:
+    """The row of the marker, or None if there is no marker.
+
+    Raises Invalid if the marker is not among the visible rows.
+    """
     if listing.marker is None:
         return None
     row = (
@@ -61,4 +78,4 @@ def marker(connection, table, listing, visible):
     )
     if row is None:
         raise errors.Invalid(f'"marker" {listing.marker} is not an item of this list.')
-    return row
+    return typing.cast(collections.abc.Mapping[str, typing.Any], row)

@@ -1,16 +1,20 @@
-"""How transactions are run: read(function) and write(function), on every database.
+"""Running transactions on each kind of database: read(function) and write(function).
 
-A function takes a connection, has no other effect, and may be called again;
-what it returns is returned. A function that writes must not yield: no log
-line, queue, socket or sleep inside. Errors of the database itself become
-DatabaseUnavailable; what the function raises passes, and its writes are taken
-back.
+function(connection) runs inside the transaction, and its result is returned. It
+may be called several times, so it must have no other effect. A function that
+writes must not let other green threads run: no log line, queue, socket or sleep.
+
+Errors of the database become DatabaseUnavailable. An exception that the function
+raises is passed on, and its writes are rolled back.
 """
 
 import abc
+import collections.abc
 import contextlib
+import functools
 import logging
 import threading
+import typing
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc, pool
@@ -20,39 +24,56 @@ from glance.domain import errors
 
 LOG = logging.getLogger(__name__)
 
-# How long SQLite waits for another process's transaction. Seconds.
+T = typing.TypeVar('T')
+Function = collections.abc.Callable[[sa.Connection], T]
+
+# How long SQLite waits for the transaction of another process. Seconds.
 BUSY_TIMEOUT = 10
+# How long a server waits for the next statement of a transaction. Then it closes the connection,
+# so that a process that was stopped amid a transaction does not keep its locks. Seconds.
+IDLE_TIMEOUT = 10
+
+# The drivers of the extras, for URLs that name none.
+DRIVERS = {
+    'postgresql': 'postgresql+psycopg2',
+    'postgres': 'postgresql+psycopg2',
+    'mysql': 'mysql+pymysql',
+    'mariadb': 'mysql+pymysql',
+    'mariadb+pymysql': 'mysql+pymysql',
+}
 
 
 class Database(abc.ABC):
-    """A database of this process."""
+    """A database."""
 
-    dialect = ''  # 'sqlite', 'postgresql', 'mysql'
-    engine = None  # SQLAlchemy's, for migrations
+    dialect: str  # 'sqlite', 'postgresql', 'mysql'
+    engine: sa.Engine  # for migrations
+    # What the engine raises if the database cannot be used.
+    errors: tuple[type[Exception], ...] = (exc.SQLAlchemyError,)
 
     @abc.abstractmethod
-    def read(self, function):
+    def read(self, function: Function[T]) -> T:
         """Call function(connection) in a transaction that only reads."""
 
     @abc.abstractmethod
-    def write(self, function, *, urgent=False):
+    def write(self, function: Function[T], *, urgent: bool = False) -> T:
         """Call function(connection) in a transaction; it is durable when this returns.
 
-        urgent  somebody waits for an answer: go before those that wait as well
+        urgent  a client waits for the answer: run this before other waiting writes
         """
 
     @abc.abstractmethod
-    def close(self):
-        """Give all connections back."""
+    def close(self) -> None:
+        """Close all connections."""
 
 
-def open_database(connection, **pooling):
-    """The database at a SQLAlchemy URL; nothing is connected to before it is used.
+def open_database(connection: str | sa.URL, **pooling: typing.Any) -> Database:
+    """The database at a SQLAlchemy URL. It is connected to when it is first used.
 
-    Raises ConfigError for an URL that cannot be served.
+    Raises ConfigError for a URL that is not supported.
     """
     try:
-        url = sa.make_url(connection)
+        url = _with_driver(sa.make_url(connection))
         name = url.get_backend_name()
         if name == 'sqlite':
             if not url.database or url.database == ':memory:':
@@ -63,30 +84,37 @@ def open_database(connection, **pooling):
             return SqliteDatabase(url)
         if name in ('postgresql', 'mysql'):
             return ServerDatabase(url, **pooling)
-    except exc.ArgumentError as error:
-        raise errors.ConfigError(f'[database] connection cannot be used: {error}') from None
+    except (exc.ArgumentError, ValueError):  # its text may have the password in it
+        raise errors.ConfigError('[database] connection is no address of a database.') from None
     except ImportError as error:
         raise errors.ConfigError(
-            f'[database] connection needs a driver that is not installed: {error}'
+            f'[database] connection needs a driver that is not installed: {error}. The extras '
+            'postgresql and mysql of this service install drivers.'
         ) from None
     raise errors.ConfigError(
-        f'[database] connection names "{name}"; sqlite, postgresql and mysql are served.'
+        f'[database] connection names "{name}"; sqlite, postgresql and mysql are supported.'
     )
 
 
-class SqliteDatabase(Database):
-    """SQLite in a file: reads where they are asked for, writes in one native thread.
+def _with_driver(url: sa.URL) -> sa.URL:
+    """A URL with the driver that this service brings, if it names none."""
+    return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
 
-    Writes that wait share one commit, a savepoint each. So the hub never waits
-    for the disk, and no two writers of this process meet.
+
+class SqliteDatabase(Database):
+    """SQLite in a file. The caller's thread reads; one native thread writes.
+
+    All writes that wait share one commit; each has a savepoint. So the hub never
+    waits for the disk, and writers of this process never wait for locks.
     """
 
     dialect = 'sqlite'
 
-    def __init__(self, url):
+    def __init__(self, url: sa.URL) -> None:
         self._url = url
         self.engine = sa.create_engine(
             url,
+            hide_parameters=True,  # in errors and logs
             poolclass=pool.QueuePool,
             pool_size=8,
             max_overflow=-1,
@@ -99,76 +127,90 @@ class SqliteDatabase(Database):
         event.listen(self.engine, 'connect', _on_connect)
         event.listen(self.engine, 'begin', _begin_read)
         self._starting = threading.Lock()
-        self._batcher = None  # made at the first write, so after a fork
-        self._writer = None
+        # Made at the first write: the process may fork before it.
+        self._batcher: threads.Batcher | None = None
+        self._writer: sa.Connection | None = None
 
-    def read(self, function):
+    def read(self, function: Function[T]) -> T:
         try:
             with self.engine.connect() as connection:
                 return function(connection)
         except exc.OperationalError as error:
             raise _unavailable(error) from error
 
-    def write(self, function, *, urgent=False):
-        if self._batcher is None:
-            with self._starting:
-                if self._batcher is None:
-                    self._batcher = threads.Batcher(self._commit, 'sqlite-writer')
+    def write(self, function: Function[T], *, urgent: bool = False) -> T:
         try:
-            return self._batcher.ask((not urgent, function))
+            batcher = self._batcher or self._start_batcher()
+            return typing.cast(T, batcher.ask((not urgent, function)))
         except exc.OperationalError as error:
             raise _unavailable(error) from error
 
-    def close(self):
+    def _start_batcher(self) -> threads.Batcher:
+        with self._starting:
+            if self._batcher is None:
+                # Opened here, not in the native thread: SQLAlchemy makes loggers for it, and
+                # a native thread that waits for the green lock of logging waits for ever.
+                self._writer = writer = self._open_writer()
+                self._batcher = threads.Batcher(
+                    functools.partial(self._commit, writer), 'sqlite-writer'
+                )
+            return self._batcher
+
+    def close(self) -> None:
         if self._batcher is not None:
-            self._batcher.stop().wait()
+            self._batcher.stop().result()
             self._batcher = None
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         self.engine.dispose()
 
-    def _commit(self, asked):
-        """Run what waits as one transaction. Called in the writer's thread."""
-        connection = self._connection()
-        answers = []
+    def _commit(
+        self,
+        connection: sa.Connection,
+        batch: list[tuple[tuple[bool, collections.abc.Callable[..., typing.Any]], typing.Any]],
+    ) -> None:
+        """Run all waiting writes as one transaction. Called in the thread that writes.
+
+        batch  ((is not urgent, function), Future) for each write
+        """
+        results: list[tuple[collections.abc.Callable[..., None], typing.Any]] = []
         try:
             connection.exec_driver_sql('BEGIN IMMEDIATE')
-            for (_later, function), reply in sorted(asked, key=lambda one: one[0][0]):
+            for (_later, function), future in sorted(batch, key=lambda write: write[0][0]):
                 connection.exec_driver_sql('SAVEPOINT one')
                 try:
                     value = function(connection)
-                except BaseException as error:  # a drop must roll back as well
+                except BaseException as error:  # a Drop must be rolled back as well
                     connection.exec_driver_sql('ROLLBACK TO one')
-                    answers.append((reply.fail, error))
+                    results.append((future.set_exception, error))
                 else:
-                    answers.append((reply.give, value))
+                    results.append((future.set_result, value))
                 connection.exec_driver_sql('RELEASE one')
             connection.exec_driver_sql('COMMIT')
         except BaseException:
             with contextlib.suppress(exc.DBAPIError):
                 connection.exec_driver_sql('ROLLBACK')
             raise
-        for answer, value in answers:
+        for answer, value in results:
             answer(value)
 
-    def _connection(self):
-        if self._writer is None:
-            engine = sa.create_engine(
-                self._url,
-                poolclass=pool.NullPool,
-                connect_args={
-                    'check_same_thread': False,
-                    'isolation_level': None,
-                    'timeout': BUSY_TIMEOUT,
-                },
-            )
-            event.listen(engine, 'connect', _on_connect)
-            self._writer = engine.connect()
-        return self._writer
+    def _open_writer(self) -> sa.Connection:
+        engine = sa.create_engine(
+            self._url,
+            poolclass=pool.NullPool,
+            hide_parameters=True,
+            connect_args={
+                'check_same_thread': False,
+                'isolation_level': None,
+                'timeout': BUSY_TIMEOUT,
+            },
+        )
+        event.listen(engine, 'connect', _on_connect)
+        return engine.connect()
 
 
-def _on_connect(connection, _record):
+def _on_connect(connection: typing.Any, _record: typing.Any) -> None:
     cursor = connection.cursor()
     cursor.execute('PRAGMA journal_mode = WAL')
     cursor.execute('PRAGMA synchronous = FULL')
@@ -176,57 +218,75 @@ def _on_connect(connection, _record):
     cursor.close()
 
 
-def _begin_read(connection):
+def _begin_read(connection: sa.Connection) -> None:
     connection.exec_driver_sql('BEGIN')
 
 
 class ServerDatabase(Database):
-    """A database server, by oslo.db; deadlocks and serialization failures are tried again."""
+    """A database server, by oslo.db. It retries after deadlocks and serialization failures."""
 
-    def __init__(self, url, **pooling):
-        from oslo_db import api
+    def __init__(self, url: sa.URL, **pooling: typing.Any) -> None:
+        from oslo_db import api, exception
         from oslo_db.sqlalchemy import engines
 
         self.dialect = url.get_backend_name()
-        # max_retries 0: the first connection fails at once, who waits is decided by callers
+        self.errors = (exc.SQLAlchemyError, exception.DBError)
+        # max_retries=0: a connection that fails is an error at once; callers decide how to wait.
         self.engine = engines.create_engine(url, max_retries=0, logging_name=None, **pooling)
-        self._again = api.wrap_db_retry(
+        self.engine.hide_parameters = True  # in errors and logs
+        event.listen(self.engine, 'connect', self._limit_idle_time)
+        self._retry = api.wrap_db_retry(
             max_retries=10,
             retry_on_deadlock=True,
             retry_interval=0.02,
             inc_retry_interval=True,
             max_retry_interval=1,
-            exception_checker=_is_in_the_way,
+            exception_checker=_is_serialization_conflict,
         )
 
-    def read(self, function):
+    def _limit_idle_time(self, connection: typing.Any, _record: typing.Any) -> None:
+        if self.dialect == 'postgresql':
+            statement = f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'"
+        elif getattr(self.engine.dialect, 'is_mariadb', False):
+            statement = f'SET SESSION idle_transaction_timeout = {IDLE_TIMEOUT}'
+        else:
+            return  # MySQL has no such limit
+        with contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute(statement)
+        connection.commit()  # a rollback would take the setting back
+
+    def read(self, function: Function[T]) -> T:
         return self._run(function)
 
-    def write(self, function, *, urgent=False):
+    def write(self, function: Function[T], *, urgent: bool = False) -> T:
         return self._run(function)
 
-    def close(self):
+    def close(self) -> None:
         self.engine.dispose()
 
-    def _run(self, function):
+    def _run(self, function: Function[T]) -> T:
         from oslo_db import exception
 
-        def once():
+        def once() -> T:
             with self.engine.begin() as connection:
                 return function(connection)
 
         try:
-            return self._again(once)()
+            return typing.cast(T, self._retry(once)())
         except (exception.DBConnectionError, exception.DBDeadlock) as error:
             raise _unavailable(error) from error
         except exc.OperationalError as error:
             raise _unavailable(error) from error
+        except (exc.DBAPIError, exception.DBError) as error:
+            if not _is_write_refused(error):
+                raise
+            raise _unavailable(error) from error
 
 
-def _is_in_the_way(error):
-    """Whether a transaction failed because of another one, where oslo.db does not say so.
+def _is_serialization_conflict(error: BaseException) -> bool:
+    """Whether a transaction failed because of another one. oslo.db does not know these errors.
 
-    SQLSTATE 40001 of PostgreSQL, and 1020 of MariaDB (innodb_snapshot_isolation).
+    SQLSTATE 40001 of PostgreSQL, and error 1020 of MariaDB (innodb_snapshot_isolation).
     """
     original = getattr(error, 'orig', None)
     return getattr(original, 'pgcode', None) == '40001' or (
@@ -234,10 +294,27 @@ def _is_in_the_way(error):
     )
 
 
-def _unavailable(error):
+def _is_write_refused(error: BaseException) -> bool:
+    """Whether a server does not let this service write: read-only, or without the right.
+
+    SQLSTATE 25006 and 42501 of PostgreSQL. Drivers of MariaDB and SQLite have an
+    OperationalError for it.
+    """
+    inner = getattr(error, 'inner_exception', None) or error
+    return getattr(getattr(inner, 'orig', None), 'pgcode', None) in ('25006', '42501')
+
+
+def reason(error: BaseException) -> str:
+    """What the driver says of an error, in one line."""
+    inner = getattr(error, 'inner_exception', None) or error
+    return ' '.join(str(getattr(inner, 'orig', None) or inner).split())
+
+
+def _unavailable(error: BaseException) -> errors.DatabaseUnavailable:
+    """The error to raise, after a log line with the cause."""
     LOG.warning(
         'The database does not answer as it should: %s',
-        getattr(error, 'orig', None) or error,
+        reason(error),
         extra={'action': 'database_error'},
     )
     return errors.DatabaseUnavailable()

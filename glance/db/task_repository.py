@@ -1,21 +1,36 @@
-"""Task records in tasks and task_info."""
+"""Task records, in the tables tasks and task_info."""
 
+import collections.abc
+import dataclasses
 import datetime
 import json
+import typing
 
 import sqlalchemy as sa
 
-from glance import interfaces
-from glance.db import paging
-from glance.db.models import aware, images, naive, now, task_info, task_queue, tasks, utcnow
+from glance.db import image_filters, paging
+from glance.db import writes as db_writes
+from glance.db.models import aware, naive, now, task_info, task_queue, tasks, utcnow
+from glance.db.sessions import Database
 from glance.domain import errors
+from glance.domain.entry import Entry
+from glance.domain.listing import Listing
 from glance.domain.task import Status, Task, before
+from glance.interfaces.repositories import TaskRepository
+from glance.interfaces.writes import Write
 
-_WHOLE = sa.select(tasks, task_info.c.input, task_info.c.result, task_info.c.message).join(
+# The fields of a task that are columns of the same name in the table tasks.
+_FIELDS = [
+    field.name
+    for field in dataclasses.fields(Task)
+    if field.name not in ('input', 'result', 'message')
+]
+
+_SELECT_TASKS = sa.select(tasks, task_info.c.input, task_info.c.result, task_info.c.message).join(
     task_info, task_info.c.task_id == tasks.c.id
 )
-_ONE = _WHOLE.where(tasks.c.id == sa.bindparam('id'))
-_INSERT = sa.insert(tasks)
+_SELECT_TASK = _SELECT_TASKS.where(tasks.c.id == sa.bindparam('id'))
+_INSERT_TASK = sa.insert(tasks)
 _INSERT_INFO = sa.insert(task_info)
 _INSERT_ENTRY = sa.insert(task_queue).values(
     posted_at=now(),
@@ -31,18 +46,37 @@ _INSERT_ENTRY = sa.insert(task_queue).values(
         for name in ('task_id', 'type', 'flow_version', 'work', 'priority', 'request_id')
     },
 )
-_IMAGE = sa.select(images.c.id).where(images.c.id == sa.bindparam('id'))
+_END_TASK = (
+    sa.update(tasks)
+    .where(
+        tasks.c.id == sa.bindparam('task'),
+        tasks.c.status.in_(sa.bindparam('before', expanding=True)),
+    )
+    .values(
+        status=sa.bindparam('becomes'),
+        updated_at=sa.bindparam('at'),
+        expires_at=sa.bindparam('until'),
+    )
+)
+_END_INFO = (
+    sa.update(task_info)
+    .where(task_info.c.task_id == sa.bindparam('task'))
+    .values(result=sa.bindparam('result_'), message=sa.bindparam('message_'))
+)
 
 
-class SqlTaskRepository(interfaces.TaskRepository):
-    def __init__(self, database):
+class SqlTaskRepository(TaskRepository):
+    """The tasks in the service's own database."""
+
+    def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, task, entry):
-        def insert(connection):
-            if task.image_id and connection.execute(_IMAGE, {'id': task.image_id}).first():
-                raise errors.ImageExists(task.image_id)
-            connection.execute(_INSERT, _row(task))
+    def add(self, task: Task, entry: Entry, writes: collections.abc.Iterable[Write] = ()) -> None:
+        accepted = db_writes.accepted(writes, None)
+
+        def insert(connection: sa.Connection) -> None:
+            db_writes.apply(connection, accepted)
+            connection.execute(_INSERT_TASK, _row(task))
             connection.execute(
                 _INSERT_INFO,
                 {
@@ -66,36 +100,36 @@ class SqlTaskRepository(interfaces.TaskRepository):
 
         self._database.write(insert, urgent=True)
 
-    def get(self, task_id, *, owner=None):
+    def get(self, task_id: str, *, owner: str | None = None) -> Task:
         row = self._database.read(
-            lambda connection: connection.execute(_ONE, {'id': task_id}).one_or_none()
+            lambda connection: connection.execute(_SELECT_TASK, {'id': task_id}).one_or_none()
         )
-        if row is None or row.deleted or _expired(row) or owner not in (None, row.owner):
+        if row is None or row.deleted or _is_expired(row) or owner not in (None, row.owner):
             raise errors.TaskNotFound(task_id)
         return _task(row)
 
-    def page(self, listing, *, owner=None):
-        visible = [_readable()]
+    def page(self, listing: Listing, *, owner: str | None = None) -> list[Task]:
+        visible = _not_expired()
         if owner is not None:
-            visible.append(tasks.c.owner == owner)
-        visible = sa.and_(*visible)
+            visible = sa.and_(visible, tasks.c.owner == owner)
         statement = sa.select(tasks).where(visible)
         for key, value in listing.filters.items():
             column = tasks.c[key]
             if isinstance(value, datetime.datetime):
-                value = naive(value)
-            statement = statement.where(
-                column.in_(value) if isinstance(value, list) else column == value
-            )
+                condition = image_filters.at_time(column, 'eq', value)
+            else:
+                condition = column.in_(value) if isinstance(value, list) else column == value
+            statement = statement.where(condition)
 
-        def rows(connection):
+        def select_page(connection: sa.Connection) -> list[Task]:
             last = paging.marker(connection, tasks, listing, visible)
-            return connection.execute(paging.paged(statement, tasks, listing, last)).all()
+            rows = connection.execute(paging.paged(statement, tasks, listing, last))
+            return [_task(row) for row in rows]
 
-        return [_task(row) for row in self._database.read(rows)]
+        return self._database.read(select_page)
 
-    def of_image(self, image_id, *, owner=None):
-        statement = _WHOLE.where(tasks.c.image_id == image_id, _readable()).order_by(
+    def of_image(self, image_id: str, *, owner: str | None = None) -> list[Task]:
+        statement = _SELECT_TASKS.where(tasks.c.image_id == image_id, _not_expired()).order_by(
             tasks.c.created_at.desc(), tasks.c.id.desc()
         )
         if owner is not None:
@@ -103,10 +137,10 @@ class SqlTaskRepository(interfaces.TaskRepository):
         rows = self._database.read(lambda connection: connection.execute(statement).all())
         return [_task(row) for row in rows]
 
-    def purge(self, *, limit):
+    def purge(self, *, limit: int) -> int:
         expired = sa.select(tasks.c.id).where(tasks.c.expires_at < utcnow()).limit(limit)
 
-        def remove(connection):
+        def remove(connection: sa.Connection) -> int:
             ids = list(connection.scalars(expired))
             connection.execute(sa.delete(task_info).where(task_info.c.task_id.in_(ids)))
             return connection.execute(sa.delete(tasks).where(tasks.c.id.in_(ids))).rowcount
@@ -114,72 +148,50 @@ class SqlTaskRepository(interfaces.TaskRepository):
         return self._database.write(remove)
 
 
-def end(connection, task_id, status, *, time_to_live, result=None, message=''):
-    """End a task in the transaction of its run; nothing happens if it has ended.
+def end(
+    connection: sa.Connection,
+    task_id: str,
+    status: Status,
+    *,
+    time_to_live: int,
+    result: str | None = None,
+    message: str = '',
+) -> None:
+    """End a task in the transaction of its run. Does nothing if the task has ended.
 
-    time_to_live  hours
+    time_to_live  hours for which the ended task can be read
+    result        the result as JSON text
     """
     at = utcnow()
     ended = connection.execute(
-        _END,
+        _END_TASK,
         {
-            't': task_id,
-            'wanted': status,
+            'task': task_id,
+            'becomes': status,
             'before': before(status),
             'at': at,
             'until': at + datetime.timedelta(hours=time_to_live),
         },
     )
     if ended.rowcount:
-        connection.execute(
-            _END_INFO,
-            {
-                't': task_id,
-                'result_': None if result is None else json.dumps(result),
-                'message_': message,
-            },
-        )
+        connection.execute(_END_INFO, {'task': task_id, 'result_': result, 'message_': message})
 
 
-_END = (
-    sa.update(tasks)
-    .where(
-        tasks.c.id == sa.bindparam('t'), tasks.c.status.in_(sa.bindparam('before', expanding=True))
-    )
-    .values(
-        status=sa.bindparam('wanted'),
-        updated_at=sa.bindparam('at'),
-        expires_at=sa.bindparam('until'),
-    )
-)
-_END_INFO = (
-    sa.update(task_info)
-    .where(task_info.c.task_id == sa.bindparam('t'))
-    .values(result=sa.bindparam('result_'), message=sa.bindparam('message_'))
-)
-
-
-def _readable():
+def _not_expired() -> sa.ColumnElement[bool]:
     return sa.and_(
         tasks.c.deleted.is_(False),
         sa.or_(tasks.c.expires_at.is_(None), tasks.c.expires_at > utcnow()),
     )
 
 
-def _expired(row):
-    return row.expires_at is not None and row.expires_at <= utcnow()
+def _is_expired(row: sa.Row[typing.Any]) -> bool:
+    return bool(row.expires_at is not None and row.expires_at <= utcnow())
 
 
-def _row(task):
+def _row(task: Task) -> dict[str, typing.Any]:
+    """The row of a new task in the table tasks."""
     created = naive(task.created_at)
-    return {
-        'id': task.id,
-        'type': task.type,
-        'status': task.status,
-        'owner': task.owner,
-        'image_id': task.image_id,
-        'request_id': task.request_id,
-        'user_id': task.user_id,
+    return {name: getattr(task, name) for name in _FIELDS} | {
         'created_at': created,
         'updated_at': created,
         'expires_at': None,
@@ -188,7 +200,8 @@ def _row(task):
     }
 
 
-def _task(row):
+def _task(row: sa.Row[typing.Any]) -> Task:
+    """The task of a row. Rows of a page have no input, result and message."""
     whole = hasattr(row, 'input')
     return Task(
         id=row.id,

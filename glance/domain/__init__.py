@@ -1,1 +1,1 @@
-"""The rules, in the standard library's words only."""
+"""The rules of the service. Uses only the standard library."""

@@ -1,11 +1,11 @@
-"""Who asks."""
+"""The caller of a request."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Caller:
-    """The identity a request came with, as services need it."""
+    """The identity of a caller, as services need it."""
 
     project_id: str
     user_id: str | None = None

@@ -1,23 +1,23 @@
-"""How far a fetch has come, so that a later claim need not begin it again."""
+"""A checkpoint: how far a fetch has come, so that a later claim can resume it."""
 
 import dataclasses
 import json
 import re
 import typing
 
-# As it may be sent in a header; anything else is not kept.
+# What may be sent in a header. Any other validator is not used.
 VALIDATOR = re.compile(r'[\x20-\x7e]{1,512}')
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """The first bytes of a file, durably received.
+    """Says that the first bytes of a file were received and are durable.
 
-    offset     how many
-    size       bytes of the whole file as announced, or None
-    validator  what the source calls this state of the file: a strong ETag, or
-               a Last-Modified that tells it from any other
-    closed     nobody writes to it any more: it was handed back
+    offset     the number of these bytes
+    size       bytes of the whole file as the source announced them, or None
+    validator  identifies this state of the file at the source: a strong ETag, or a
+               Last-Modified that no other state can have
+    closed     True if no process writes to the file any more: the task was handed back
     """
 
     offset: int
@@ -29,8 +29,8 @@ class Checkpoint:
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def of_json(cls, text: str) -> typing.Self | None:
-        """What as_json() wrote; None for anything else."""
+    def from_json(cls, text: str) -> typing.Self | None:
+        """The Checkpoint that as_json() wrote; None for any other text."""
         try:
             found = cls(**json.loads(text))
         except (ValueError, TypeError, RecursionError):

@@ -1,17 +1,44 @@
-"""The queue entry: what a run needs to know of a task, and nothing else."""
+"""The queue entry: all that a run needs to know of a task."""
 
+import collections.abc
 import dataclasses
+import enum
+import json
 import typing
 
-from glance.domain.lease import Lease, Point
+from glance.domain.lease import Lease, Progress
+
+# The values that each run adds to the work, by the names by which steps get them.
+RUN_VALUES = ('lease', 'predecessor')
+
+
+def plain_work(
+    work: typing.Any, *, provided: collections.abc.Collection[str]
+) -> dict[str, typing.Any]:
+    """The work that a task type gives, as plain data of its own.
+
+    provided  the names of the values that steps provide. Executors differ in what steps
+              get if the work has one of them, too
+
+    Raises TypeError or ValueError with the reason if it cannot be the work of an entry.
+    """
+    if not isinstance(work, collections.abc.Mapping):
+        raise TypeError(f'the work is of the type {type(work).__name__}, which is no mapping')
+    plain: dict[str, typing.Any] = json.loads(json.dumps(dict(work), allow_nan=False))
+    for name in plain:
+        if name in RUN_VALUES:
+            raise ValueError(f'the name "{name}" in the work is one of the service')
+        if name in provided:
+            raise ValueError(f'the name "{name}" in the work is one that a step provides')
+    return plain
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A task's row in the queue as it is written at POST.
+    """The entry of a task as POST writes it.
 
-    work is plain data (JSON) that decides the result: image id, properties,
-    owner, store. What decides only the means is the runner's configuration.
+    work  plain data (JSON) that decides the result: image id, properties, owner,
+          store; settings that decide only how the task runs are configuration
     """
 
     task_id: str
@@ -21,8 +48,8 @@ class Entry:
     priority: int = 0
 
 
-class Outcome:
-    """How a run ended; written before its consequences are (DESIGN: durability)."""
+class Outcome(enum.StrEnum):
+    """How a task ends. It is recorded first; cleaning up after the run comes later."""
 
     SUCCESS = 'success'
     FAILURE = 'failure'
@@ -30,19 +57,21 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """An entry this process may now run, and what earlier claims left behind."""
+    """An entry that this process may now run, and the state that earlier claims left."""
 
     lease: Lease
     type: str
     flow_version: int
     work: dict[str, typing.Any]
-    attempts: int  # consecutive deaths of earlier claims that got no further
-    furthest: Point  # reached by any claim so far
-    outcome: str | None  # Outcome of an earlier claim that did not get to tidy up
+    attempts: int  # earlier claims in a row that died and got no further
+    best_progress: Progress  # the best of all claims so far
+    outcome: str | None  # written by an earlier claim that died before it cleaned up
     message: str
     cancel_requested: bool
     request_id: str | None = None  # of the POST, for the log
-    predecessor: str | None = None  # who held it and did not give it back
+    predecessor: str | None = (
+        None  # the process that held the task before and did not hand it back
+    )
 
     @property
     def resumed(self) -> bool:
@@ -51,13 +80,13 @@ class Claim:
 
     @property
     def values(self) -> dict[str, typing.Any]:
-        """What the steps of its run take by name, but for what they give one another."""
+        """The values that steps take by name, except those that earlier steps provide."""
         return self.work | {'lease': self.lease, 'predecessor': self.predecessor}
 
 
 @dataclasses.dataclass(frozen=True)
 class Held:
-    """What the queue says of a lease this process holds."""
+    """A lease that this process holds, and whether its task is to be cancelled."""
 
     lease: Lease
     cancel_requested: bool

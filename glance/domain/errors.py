@@ -1,49 +1,52 @@
-"""Every error this service raises on purpose.
+"""All errors that the service raises on purpose.
 
     GlanceError
-      Invalid           what the caller sent cannot be accepted
-      Forbidden         policy or a reserved name says no
+      Invalid           the request is malformed, or one of its values is
+      Forbidden         the caller may not do this
       NotFound          TaskNotFound, ImageNotFound
       Conflict          WrongTransition, ImageExists, ForeignFile
-      TooLarge          a body or a number of things over its limit
-      RangeNotSatisfiable
-      Unavailable       DatabaseUnavailable: try again later
-      ConfigError       the configuration cannot be served: stops the start
-      ImportFailed      SourceRefused, SourceUnreachable, SourceAnswered, SourceEmpty,
+      TooLarge          a body or a number of items is over its limit
+      Unavailable       DatabaseUnavailable: the caller should try again later
+      PluginBroke       a plug-in does not do what it promises
+      ConfigError       the service cannot start with this configuration
+      TaskFailed        SourceRefused, SourceUnreachable, SourceBadResponse, SourceEmpty,
                         SizeMismatch, SourceTooLarge, FormatMismatch, StorageFull,
-                        StagingChanged, ImageGone, Cancelled, AttemptsUsedUp: kept on
-                        the task
+                        StorageUnusable,
+                        StagingChanged, ImageGone, Cancelled, AttemptsUsedUp: the
+                        message of the failed task
 
-Which HTTP status each becomes is for glance/api/errors.py to say. How a run is
-stopped without an error is in glance/domain/lease.py.
+glance/api/errors.py has the HTTP status of each. glance/domain/lease.py has the
+ways to stop a run without an error.
 """
 
 
 class GlanceError(Exception):
-    """The root. str() of each is one sentence that a user may read."""
+    """The root of all errors. str() of an error is one sentence for the user."""
 
     code = 'error'
 
 
 class Invalid(GlanceError):
-    """What the caller sent cannot be accepted; the sentence names the field."""
+    """Raised for a request that is malformed. The sentence names the field."""
 
     code = 'invalid'
 
 
 class Forbidden(GlanceError):
-    """The caller may not do this."""
+    """Raised if policy, a reserved name or the state of an image forbids a request."""
 
     code = 'forbidden'
 
 
 class NotFound(GlanceError):
-    """There is no such thing, or the caller may not see it."""
+    """Raised if something does not exist, or the caller may not see it."""
 
     code = 'not_found'
 
 
 class TaskNotFound(NotFound):
+    """Raised if a task does not exist, has expired, or belongs to another project."""
+
     code = 'task_not_found'
 
     def __init__(self, task_id: str):
@@ -51,6 +54,8 @@ class TaskNotFound(NotFound):
 
 
 class ImageNotFound(NotFound):
+    """Raised if an image does not exist, is deleted, or the caller may not see it."""
+
     code = 'image_not_found'
 
     def __init__(self, image_id: str):
@@ -58,13 +63,13 @@ class ImageNotFound(NotFound):
 
 
 class Conflict(GlanceError):
-    """The thing is not in a state that allows this."""
+    """Raised if the state of a task, an image or a file does not allow a request."""
 
     code = 'conflict'
 
 
 class WrongTransition(Conflict):
-    """A task or image was told to take a status out of its reach."""
+    """Raised if a status cannot follow the present status of a task or an image."""
 
     code = 'wrong_transition'  # clients may compare it: never reword
 
@@ -75,6 +80,8 @@ class WrongTransition(Conflict):
 
 
 class ImageExists(Conflict):
+    """Raised for a new image whose id another image has."""
+
     code = 'image_exists'
 
     def __init__(self, image_id: str):
@@ -82,59 +89,72 @@ class ImageExists(Conflict):
 
 
 class ForeignFile(Conflict):
-    """A file stands where only this run may write."""
+    """Raised if a file that this run did not write has the name of a file to be stored."""
 
     code = 'foreign_file'
 
     def __init__(self, name: str):
-        super().__init__(f'Something this task did not make is already stored as {name}.')
+        super().__init__(f'Something that this task did not write is already stored as {name}.')
 
 
 class TooLarge(GlanceError):
+    """Raised for a body over its size limit, and for more items than a quota allows."""
+
     code = 'too_large'
 
 
-class RangeNotSatisfiable(GlanceError):
-    code = 'range_not_satisfiable'
-
-
 class Unavailable(GlanceError):
-    """Nothing is wrong with the request; try again later."""
+    """Raised if the service cannot answer now. The request is good and can be repeated."""
 
     code = 'unavailable'
 
 
 class DatabaseUnavailable(Unavailable):
+    """Raised if the database cannot be reached, or cannot write."""
+
     code = 'database_unavailable'
 
     def __init__(self) -> None:
-        super().__init__('The database cannot be reached or is full; try again later.')
+        super().__init__('The database cannot be reached or cannot write; try again later.')
+
+
+class PluginBroke(GlanceError):
+    """Raised if a request needs a plug-in that does not work. The log has the reason."""
+
+    code = 'plugin_broke'
+
+    def __init__(self, plugin: str):
+        super().__init__(
+            f'The {plugin} of this service does not work; the log of the service says more.'
+        )
 
 
 class ConfigError(GlanceError):
-    """The service cannot start like this; the sentence says what to change."""
+    """Raised at the start for an unusable configuration. The sentence says what to change."""
 
     code = 'config'
 
 
-class ImportFailed(GlanceError):
-    """An import ended without an image. The sentence becomes the task's message."""
+class TaskFailed(GlanceError):
+    """Raised if a task cannot succeed. The sentence becomes the message of the task."""
 
-    code = 'import_failed'
+    code = 'task_failed'
 
 
-class SourceRefused(ImportFailed):
-    """The import filter or the address check says no."""
+class SourceRefused(TaskFailed):
+    """Raised if the import filter refuses the URL of a source or one of its IP addresses."""
 
     code = 'source_refused'
 
 
-class SourceUnreachable(ImportFailed):
+class SourceUnreachable(TaskFailed):
+    """Raised if a source cannot be connected to, or stops sending."""
+
     code = 'source_unreachable'
 
 
-class SourceAnswered(ImportFailed):
-    """The source answered, but not with a file."""
+class SourceBadResponse(TaskFailed):
+    """Raised if a source responds with a status that carries no file."""
 
     code = 'source_answered'
 
@@ -143,56 +163,77 @@ class SourceAnswered(ImportFailed):
         self.status = status
 
 
-class SourceEmpty(ImportFailed):
+class SourceEmpty(TaskFailed):
+    """Raised if a source sends no bytes."""
+
     code = 'source_empty'
 
     def __init__(self, source: str):
         super().__init__(f'{source} sent an empty body; an image has at least one byte.')
 
 
-class SizeMismatch(ImportFailed):
+class SizeMismatch(TaskFailed):
+    """Raised if a source sends more or fewer bytes than it announced."""
+
     code = 'size_mismatch'
 
     def __init__(self, announced: int, came: int):
         super().__init__(f'The source announced {announced} bytes but sent {came}.')
 
 
-class SourceTooLarge(ImportFailed):
+class SourceTooLarge(TaskFailed):
+    """Raised if a source is larger than image_size_cap."""
+
     code = 'source_too_large'
 
     def __init__(self, cap: int):
         super().__init__(f'The source is larger than image_size_cap allows ({cap} bytes).')
 
 
-class FormatMismatch(ImportFailed):
-    """The content is not what disk_format says, or not safe to store."""
+class FormatMismatch(TaskFailed):
+    """Raised if the content does not have the disk_format, or is not safe to store."""
 
     code = 'format_mismatch'
 
 
-class StorageFull(ImportFailed):
+class StorageFull(TaskFailed):
+    """Raised if there is no space left in the staging area or in a store."""
+
     code = 'storage_full'
 
     def __init__(self, where: str):
         super().__init__(f'There is no space left in {where}.')
 
 
-class ImageGone(ImportFailed):
+class StorageUnusable(TaskFailed):
+    """Raised if a disk refuses what is done on it: read-only, damaged, without permission."""
+
+    code = 'storage_unusable'
+
+    def __init__(self, where: str, error: OSError):
+        super().__init__(f'There is an error of {where}: {error.strerror}.')
+
+
+class ImageGone(TaskFailed):
+    """Raised if the image of a task was deleted while the task ran."""
+
     code = 'image_gone'
 
     def __init__(self, image_id: str):
         super().__init__(f'Image {image_id} was deleted while it was being imported.')
 
 
-class Cancelled(ImportFailed):
+class Cancelled(TaskFailed):
+    """Raised in a run whose task is to be cancelled."""
+
     code = 'cancelled'
 
     def __init__(self) -> None:
         super().__init__('The task was cancelled on request.')
 
 
-class StagingChanged(ImportFailed):
-    """The staged file is not what was received."""
+class StagingChanged(TaskFailed):
+    """Raised if the staged file is missing or differs from the bytes that were received."""
 
     code = 'staging_changed'
 
@@ -200,13 +241,13 @@ class StagingChanged(ImportFailed):
         super().__init__('The staged bytes were removed or changed before they were stored.')
 
 
-class AttemptsUsedUp(ImportFailed):
-    """The processes that ran this task died, or it hung, too often at the same place."""
+class AttemptsUsedUp(TaskFailed):
+    """Raised if too many attempts in a row died or made no progress at the same step."""
 
     code = 'attempts_used_up'
 
     def __init__(self, attempts: int, step: str):
         super().__init__(
-            f'Given up after {attempts} attempts that ended with the death of their '
-            f'process or in a standstill, and got no further than step "{step}".'
+            f'Given up after {attempts} attempts. Each ended because its process died or made '
+            f'no progress; none got further than step "{step}".'
         )

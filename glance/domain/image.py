@@ -1,4 +1,4 @@
-"""The image: its record, its status machine, and what a caller may set."""
+"""The image: its record, its statuses, and the fields that a caller may set."""
 
 import collections.abc
 import dataclasses
@@ -11,17 +11,20 @@ from glance.domain import errors
 
 
 class Status(enum.StrEnum):
+    """The status of an image."""
+
     QUEUED = 'queued'  # a record without bytes
     SAVING = 'saving'  # bytes are being uploaded
     UPLOADING = 'uploading'  # bytes are being staged
-    IMPORTING = 'importing'  # a task is at work on it
+    IMPORTING = 'importing'  # a task imports it
     ACTIVE = 'active'  # the bytes can be read
-    DEACTIVATED = 'deactivated'  # the bytes can be read by administrators
-    KILLED = 'killed'
-    PENDING_DELETE = 'pending_delete'
+    DEACTIVATED = 'deactivated'  # only administrators can read the bytes
+    KILLED = 'killed'  # the upload failed
+    PENDING_DELETE = 'pending_delete'  # deleted; the bytes are removed later
     DELETED = 'deleted'
 
 
+# Status to the statuses that may follow it.
 NEXT = {
     Status.QUEUED: {
         Status.SAVING,
@@ -41,7 +44,10 @@ NEXT = {
 }
 
 VISIBILITIES = ('public', 'private', 'shared', 'community')
+# Images of these visibilities can be seen by every project.
+VISIBLE_TO_ALL = ('public', 'community')
 
+# Names of properties that only the service sets.
 RESERVED = frozenset(
     (
         'direct_url',
@@ -64,9 +70,12 @@ RESERVED = frozenset(
         'created_by_task',
     )
 )
+# All properties whose names begin with this are reserved as well.
 RESERVED_PREFIX = 'os_glance'
 
+# Characters of a name, a tag or an owner.
 LONGEST_NAME = 255
+# The largest number that the columns min_disk and min_ram can have.
 LARGEST_INTEGER = 2**31 - 1
 UUID = re.compile('[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}')
 
@@ -98,9 +107,17 @@ class Image:
     created_by_task: str | None = None
 
 
+def is_visible(owner: str | None, visibility: str, project: str | None) -> bool:
+    """Whether a project may see an image of this owner and visibility.
+
+    project  None: an administrator, who sees all images
+    """
+    return project is None or owner == project or visibility in VISIBLE_TO_ALL
+
+
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the operator allows in a record. A negative quota is no limit."""
+    """What the operator allows in an image record. A negative quota means no limit."""
 
     container_formats: collections.abc.Collection[str]
     disk_formats: collections.abc.Collection[str]
@@ -108,13 +125,17 @@ class Limits:
     tag_quota: int = 128
 
 
+class LocationStatus(enum.StrEnum):
+    """The status of a location."""
+
+    PENDING = 'pending'  # announced, from before the first byte until the commit
+    ACTIVE = 'active'  # the bytes can be read
+    PENDING_DELETE = 'pending_delete'  # the image is deleted, its bytes are not yet
+
+
 @dataclasses.dataclass(frozen=True)
 class Location:
-    """Where the bytes of an image are, or were about to be.
-
-    status is 'pending' from before the first byte until the commit, then
-    'active'; 'pending_delete' once nobody may read it any more.
-    """
+    """Where the bytes of an image are, or will be. status is one of LocationStatus."""
 
     image_id: str
     store: str
@@ -122,18 +143,18 @@ class Location:
     status: str
 
 
-def check(
+def validate_properties(
     given: dict[str, typing.Any], limits: Limits, *, field: str = ''
 ) -> dict[str, typing.Any]:
-    """What a caller wants an image to be, checked by the rules of POST /v2/images.
+    """The fields of an image as a caller gave them, by the rules of POST /v2/images.
 
-    given   names and values as they came
-    field   what to call the object in a sentence, for example "image_properties"
+    given   names and values as the caller sent them
+    field   the name of the object in messages, for example "image_properties"
 
-    Returns the base fields by their names, free ones under 'properties'.
+    Returns base fields by their names, and free properties under 'properties'.
 
-    Raises Forbidden for a reserved name, Invalid for a malformed value (both
-    name field and fact), TooLarge over a quota.
+    Raises Forbidden for a reserved name, Invalid for a malformed value and
+    TooLarge over a quota. The sentence names the field and says what is wrong.
     """
     prefix = f'{field}.' if field else ''
     fields: dict[str, typing.Any] = {}
@@ -150,12 +171,12 @@ def check(
                 free[name] = _free_text(value)
         except ValueError as error:
             raise errors.Invalid(f'"{prefix}{name}" {error}.') from None
-    _within(len(free), limits.property_quota, 'properties')
-    _within(len(fields.get('tags', ())), limits.tag_quota, 'tags')
+    _require_quota(len(free), limits.property_quota, 'properties')
+    _require_quota(len(fields.get('tags', ())), limits.tag_quota, 'tags')
     return fields | {'properties': free}
 
 
-def _within(count: int, quota: int, what: str) -> None:
+def _require_quota(count: int, quota: int, what: str) -> None:
     if 0 <= quota < count:
         raise errors.TooLarge(f'An image may have {quota} {what} at most; {count} were given.')
 
@@ -175,7 +196,7 @@ def _free_text(value: typing.Any) -> str:
 
 
 def _storable(value: str) -> str:
-    """No database stores NUL or half a surrogate pair as text."""
+    """Raises ValueError for NUL and for half a surrogate pair: no database stores them."""
     if '\0' in value or any('\ud800' <= character <= '\udfff' for character in value):
         raise ValueError('holds a character that cannot be stored')
     return value

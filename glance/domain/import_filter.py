@@ -1,8 +1,8 @@
-"""Which addresses an import may name: scheme, host and port, and what the host leads to.
+"""Which URLs an import may name: a filter for scheme, host, port and the host's IP addresses.
 
-Asked when a task is posted, and again before each connection: what a name
-leads to may have changed. Whoever connects uses the addresses that check()
-returns and no others.
+It is applied when a task is posted, and again before each connection, because
+the addresses of a name may have changed. A connection is made only to the
+addresses that verify() returned.
 """
 
 import collections.abc
@@ -20,12 +20,12 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = re.compile(r'(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*')
-# What a C library takes for an address in octal, hexadecimal or with parts left out.
+# C libraries read this as an IP address: octal, hexadecimal, or with parts left out.
 _NUMBER_AT_THE_END = re.compile(r'(.*\.)?([0-9]+|0x[0-9a-f]*)')
 _UNCLEAN = re.compile(r'[\x00-\x20\x7f\\]')
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network('2000::/3')
-# Spelled out, because the standard library's idea of "global" changed between versions.
+# Listed here because the standard library's idea of "global" changed between versions.
 _NOT_PUBLIC = (
     ipaddress.IPv6Network('2001::/23'),  # protocol assignments; Teredo among them
     ipaddress.IPv6Network('2001:db8::/32'),  # documentation
@@ -50,18 +50,18 @@ _COMPATIBLE = ipaddress.IPv6Network('::/96')
 
 
 class Resolver(typing.Protocol):
-    """What is asked for the addresses of a name; interfaces.Resolver is one."""
+    """What this module needs of glance.interfaces.resolver.Resolver."""
 
     def addresses(self, host: str, port: int) -> list[str]: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A source that passed: what to connect to, and what to ask for there.
+    """A source that passed the filter: where to connect, and what to request there.
 
     host       as it is sent in the Host header and checked in a certificate
-    addresses  the addresses of the host that were checked, in normal form
-    path       path and query, as they came
+    addresses  the IP addresses of the host, in normal form; all passed the filter
+    path       path and query, unchanged
     login      user and password, percent-decoded, or None
     """
 
@@ -75,10 +75,10 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class ImportFilter:
-    """The operator's lists. Of each pair the first decides when it is not empty.
+    """The operator's lists. If the allowed_ list of a pair is not empty, it alone decides.
 
-    A host in allowed_hosts may have any address, also a private one; every
-    other host only public ones, and those of allowed_networks.
+    A host in allowed_hosts may have any IP address, also a private one. All other
+    hosts may only have public addresses and those of allowed_networks.
     """
 
     allowed_schemes: collections.abc.Collection[str] = ('http', 'https')
@@ -89,28 +89,26 @@ class ImportFilter:
     disallowed_ports: collections.abc.Collection[int] = ()
     allowed_networks: collections.abc.Collection[_Network] = ()
 
-    def check(self, address: str, resolver: Resolver) -> Target:
-        """Take an address apart, resolve its host once, and check all of it.
+    def verify(self, url: str, resolver: Resolver) -> Target:
+        """Parse a URL, resolve its host once, and check every part.
 
-        Raises SourceRefused; the sentence names the address, masked, and the fact.
+        Raises SourceRefused; the message names the masked URL and the reason.
         """
         try:
-            return self._checked(address, resolver)
+            return self._checked(url, resolver)
         except ValueError as fact:
-            raise errors.SourceRefused(
-                f'{mask(address)} does not pass filtering: {fact}.'
-            ) from None
+            raise errors.SourceRefused(f'{mask(url)} does not pass filtering: {fact}.') from None
 
     def ignored(self) -> list[str]:
-        """A sentence for each list that has no effect, for the log of the start."""
+        """A sentence for each list that has no effect; it is logged at the start."""
         return [
             f'disallowed_{kind} has no effect because allowed_{kind} is given.'
             for kind in ('schemes', 'hosts', 'ports')
             if getattr(self, f'allowed_{kind}') and getattr(self, f'disallowed_{kind}')
         ]
 
-    def _checked(self, address: str, resolver: Resolver) -> Target:
-        parts = _split(address)
+    def _checked(self, url: str, resolver: Resolver) -> Target:
+        parts = _split(url)
         if not _passes(
             parts.scheme, _lower(self.allowed_schemes), _lower(self.disallowed_schemes)
         ):
@@ -140,16 +138,16 @@ class ImportFilter:
         if not found:
             raise ValueError(f'its host {host} cannot be resolved')
         if host not in allowed:
-            for one in found:
-                forms = _forms(one)
+            for address in found:
+                forms = _forms(address)
                 if denied.intersection(str(form) for form in forms):
                     raise ValueError(f'its host {host} leads to an address that is not allowed')
-                if not is_public(one) and not self._is_inside(one):
+                if not is_public(address) and not self._is_inside(address):
                     raise ValueError(f'its host {host} leads to an address that is not public')
-        return tuple(str(one) for one in found)
+        return tuple(str(address) for address in found)
 
     def _is_inside(self, address: _Address) -> bool:
-        """Whether an address belongs to an allowed network as it is, not what it may wrap."""
+        """Whether an allowed network holds this address itself, not the one embedded in it."""
         return any(
             address in network
             for network in self.allowed_networks
@@ -158,7 +156,7 @@ class ImportFilter:
 
 
 def is_public(address: _Address) -> bool:
-    """Whether an address belongs to one host of the internet, whatever it is wrapped in."""
+    """Whether an address, or the IPv4 address embedded in it, belongs to one public host."""
     inner = _embedded(address)
     if inner is not None:
         return is_public(inner)
@@ -169,26 +167,26 @@ def is_public(address: _Address) -> bool:
     )
 
 
-def mask(address: str) -> str:
-    """An address for logs and messages: user, password and values of the query hidden.
+def mask(url: str) -> str:
+    """A URL for logs and messages: user, password and the values of the query are hidden.
 
-    Works on any text, so that what is no address does not betray its secrets either.
+    Works on any text, because a text that is not a valid URL may hold secrets too.
     """
-    address, has_fragment, _fragment = address.partition('#')
-    place, has_query, query = address.partition('?')
-    scheme, has_scheme, rest = place.rpartition('://')
+    url, has_fragment, _fragment = url.partition('#')
+    base, has_query, query = url.partition('?')
+    scheme, has_scheme, rest = base.rpartition('://')
     host, slash, path = rest.partition('/')
     if '@' in host:
         host = '***@' + host.rpartition('@')[2]
     elif '@' in path and not re.fullmatch(r'(\[[^]]*\]|[^:]*)(:[0-9]*)?', host):
-        host, slash, path = '***@' + path.rpartition('@')[2], '', ''  # a slash in the password
-    place = scheme + has_scheme + host + slash + path
+        host, slash, path = '***@' + path.rpartition('@')[2], '', ''  # the password has a slash
+    masked = scheme + has_scheme + host + slash + path
     if has_query:
-        place += '?' + re.sub('[^&;]+', _mask_value, query)
+        masked += '?' + re.sub('[^&;]+', _mask_value, query)
     if has_fragment:
-        place += '#***'
-    place = ''.join(letter if letter.isprintable() else '?' for letter in place)
-    return place if len(place) <= 300 else place[:297] + '...'
+        masked += '#***'
+    masked = ''.join(letter if letter.isprintable() else '?' for letter in masked)
+    return masked if len(masked) <= 300 else masked[:297] + '...'
 
 
 def _mask_value(found: re.Match[str]) -> str:
@@ -196,20 +194,20 @@ def _mask_value(found: re.Match[str]) -> str:
     return f'{name}=***' if equals else '***'
 
 
-def _split(address: str) -> urllib.parse.SplitResult:
-    if _UNCLEAN.search(address):
-        raise ValueError('it holds a space, a backslash or a control character')
+def _split(url: str) -> urllib.parse.SplitResult:
+    if _UNCLEAN.search(url):
+        raise ValueError('it contains a space, a backslash or a control character')
     try:
-        parts = urllib.parse.urlsplit(address)
+        parts = urllib.parse.urlsplit(url)
     except ValueError:
-        raise ValueError('it cannot be understood') from None
+        raise ValueError('it cannot be parsed') from None
     if not parts.scheme:
         raise ValueError('it has no scheme')
     return parts
 
 
 def _host(parts: urllib.parse.SplitResult) -> str:
-    """The host in the one spelling that is compared, connected to and sent."""
+    """The host in normal form. This form is compared, connected to and sent."""
     host = (parts.hostname or '').removesuffix('.')
     if not host:
         raise ValueError('it has no host')
@@ -217,11 +215,11 @@ def _host(parts: urllib.parse.SplitResult) -> str:
     if literal is not None:
         return str(literal)
     if _NUMBER_AT_THE_END.fullmatch(host):
-        raise ValueError(f'its host {host} is a number that is not spelled as an address')
+        raise ValueError(f'its host {host} is a number that is not written as an IP address')
     if not host.isascii():
-        raise ValueError('its host is not spelled in ASCII; write it in its "xn--" form')
+        raise ValueError('its host is not written in ASCII; write it in its "xn--" form')
     if len(host) > 253 or not _NAME.fullmatch(host):
-        raise ValueError('its host is no valid name')
+        raise ValueError('its host is not a valid name')
     return host
 
 
@@ -229,17 +227,17 @@ def _port(parts: urllib.parse.SplitResult) -> int | None:
     try:
         return parts.port
     except ValueError:
-        raise ValueError('its port is no number from 0 to 65535') from None
+        raise ValueError('its port is not a number from 0 to 65535') from None
 
 
 def _login(parts: urllib.parse.SplitResult) -> tuple[str, str] | None:
-    """User and password of an address, if they can mean one thing only."""
+    """User and password of a URL, or None. Raises ValueError if they are ambiguous."""
     userinfo, at, _host = parts.netloc.rpartition('@')
     if not at:
         return None
     user, _colon, password = userinfo.partition(':')
     if re.search('[@:]', userinfo.replace(':', '', 1)):
-        raise ValueError('its user or password holds "@" or ":"; write them as %40 and %3A')
+        raise ValueError('its user or password contains "@" or ":"; write them as %40 and %3A')
     user, password = urllib.parse.unquote(user), urllib.parse.unquote(password)
     if not user or ':' in user or not (user + password).isprintable():
         raise ValueError('its user and password cannot be sent as they are')
@@ -259,7 +257,7 @@ def _lower(names: collections.abc.Iterable[str]) -> list[str]:
 
 
 def _normal(host: str) -> str:
-    """A host from a list of the operator's, as _host() spells it."""
+    """A host of an operator's list, in the form that _host() returns."""
     host = host.strip().lower().removesuffix('.')
     literal = _literal(host.removeprefix('[').removesuffix(']'))
     return host if literal is None else str(literal)
@@ -273,12 +271,13 @@ def _literal(host: str) -> _Address | None:
 
 
 def _forms(address: _Address) -> list[_Address]:
-    """An address, and the one it is a wrapping of."""
+    """An address, and the IPv4 address embedded in it, if there is one."""
     inner = _embedded(address)
     return [address] if inner is None else [address, inner]
 
 
 def _embedded(address: _Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for, or None."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address.ipv4_mapped is not None:

@@ -1,4 +1,4 @@
-"""The import task: what its input must look like, and the work it becomes."""
+"""The import task: checking its input, and making the work of it."""
 
 import dataclasses
 import typing
@@ -7,14 +7,33 @@ import uuid
 from glance.domain import errors, image
 from glance.domain.caller import Caller
 
-REQUIRED = ('import_from', 'import_from_format', 'image_properties')
+INPUT_SCHEMA = {
+    'type': 'object',
+    'required': ['import_from', 'import_from_format', 'image_properties'],
+    'additionalProperties': False,
+    'properties': {
+        'import_from': {
+            'type': 'string',
+            'minLength': 1,
+            'description': 'URL of the source, with the scheme http or https.',
+        },
+        'import_from_format': {
+            'type': 'string',
+            'description': 'Disk format of the source, for example qcow2 or raw.',
+        },
+        'image_properties': {
+            'type': 'object',
+            'description': 'Properties of the new image, as in /v2/schemas/image.',
+        },
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportWork:
-    """All that decides the result of an import, fixed at POST, plain data.
+    """Plain data that decides the result of an import. POST fixes it.
 
-    properties  base fields and 'properties', as image.check() returns them
+    properties  base fields and 'properties', as image.validate_properties() returns them
     """
 
     image_id: str
@@ -27,50 +46,34 @@ class ImportWork:
         return dataclasses.asdict(self)
 
 
-def parse(given: typing.Any, limits: image.Limits, *, by: Caller, store: str) -> ImportWork:
-    """The work that an import task's input asks for.
+def parse(
+    given: dict[str, typing.Any], limits: image.Limits, *, by: Caller, store: str
+) -> ImportWork:
+    """The work of an import task with this input, which fits INPUT_SCHEMA.
 
-    Raises Invalid, Forbidden or TooLarge with a sentence that names the field.
+    Raises Invalid, Forbidden or TooLarge; the sentence names the field.
     """
-    if not isinstance(given, dict):
-        raise errors.Invalid('"input" must be an object.')
-    for name in REQUIRED:
-        if name not in given:
-            raise errors.Invalid(f'"input.{name}" is missing.')
-    for name in given:
-        if name not in REQUIRED:
-            raise errors.Invalid(
-                f'"input.{name}" is not known; an import takes {", ".join(REQUIRED)}.'
-            )
-    source = given['import_from']
-    if not isinstance(source, str) or not source:
-        raise errors.Invalid('"input.import_from" must be the address of the source, as text.')
-    wanted = given['image_properties']
-    if not isinstance(wanted, dict):
-        raise errors.Invalid('"input.image_properties" must be an object.')
-    fields = image.check(wanted, limits, field='input.image_properties')
+    fields = image.validate_properties(
+        given['image_properties'], limits, field='input.image_properties'
+    )
     source_format = _source_format(given['import_from_format'], limits)
-    disk_format = fields.setdefault('disk_format', source_format)
+    # The content is judged by the disk_format: nothing is converted.
+    fields.setdefault('disk_format', source_format)
     fields.setdefault('container_format', 'bare')
     for name in ('disk_format', 'container_format'):
         if fields[name] is None:
             raise errors.Invalid(f'"input.image_properties.{name}" must not be null.')
-    if disk_format != source_format:
-        raise errors.Invalid(
-            f'"input.image_properties.disk_format" is {disk_format} but '
-            f'"input.import_from_format" is {source_format}; nothing is converted.'
-        )
     return ImportWork(
         image_id=fields.pop('id', None) or str(uuid.uuid4()),
-        import_from=source,
+        import_from=given['import_from'],
         owner=_owner(fields, by),
         store=store,
         properties=fields,
     )
 
 
-def _source_format(given: typing.Any, limits: image.Limits) -> str:
-    if not isinstance(given, str) or given not in limits.disk_formats:
+def _source_format(given: str, limits: image.Limits) -> str:
+    if given not in limits.disk_formats:
         raise errors.Invalid(
             f'"input.import_from_format" must be one of {", ".join(limits.disk_formats)}.'
         )

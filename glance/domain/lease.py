@@ -1,19 +1,22 @@
-"""Who may write for a task, and how a run is stopped without an undo.
+"""The right to write for a task, and the ways to stop a run without an undo.
 
-A claim of a task is a Lease: its number grows with each claim, and each
-transaction of a run first proves that its number is still the one in the
-queue. What ends a run but not the task derives from Drop, which is no
-Exception, so that no step and no engine mistakes it for a failure: nothing is
-undone, nothing more is written, and the next claim continues.
+Each claim of a task is a Lease. Its number grows with each claim, and each
+transaction of a run first verifies that its number is still that of the queue.
+
+A Drop ends a run but not its task. Drop is no Exception, so no step and no engine
+treats it as a failure: nothing is undone, nothing more is written, and the next
+claim continues.
 
     Drop
-      LostLease     somebody else holds the task now
+      LostLease     a later claim holds the task
       HandBack      this process is stopping
+        NoFreeThread  every thread that runs steps is blocked in this process
       DatabaseGone  the database does not answer
       Stalled       no progress for stall_timeout
+        RunBroke      an error of the service itself ended the run
       Ended         the task has ended already; there is nothing to do
 
-Hung is an Exception: it ends one undo, so that the others are done.
+Hung is an Exception: it ends one undo, and the other undos still run.
 """
 
 import dataclasses
@@ -22,7 +25,7 @@ import typing
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lease:
-    """One claim of one task. First parameter of all that a run may write."""
+    """One claim of one task. Every method by which a run writes takes it first."""
 
     task_id: str
     number: int
@@ -31,36 +34,44 @@ class Lease:
         return f'{self.task_id}.{self.number}'
 
 
-class Point(typing.NamedTuple):
-    """How far a run has come: steps finished, then bytes of the step at work."""
+class Progress(typing.NamedTuple):
+    """How far a run has come: finished steps, then bytes of the running step."""
 
     step: int = 0
     bytes: int = 0
 
 
 class Drop(BaseException):
-    """Stop this run where it is; undo nothing."""
+    """Stops a run where it is; nothing is undone."""
 
 
 class LostLease(Drop):
-    """Another claim holds the task; what this run still does has no effect."""
+    """A later claim holds the task. This run can write nothing more."""
 
 
 class HandBack(Drop):
     """The process is stopping; the task goes back to the queue."""
 
 
+class NoFreeThread(HandBack):
+    """Every thread that runs steps is blocked; the task goes back to the queue."""
+
+
 class DatabaseGone(Drop):
-    """The database does not answer; nothing can be known or written."""
+    """The database does not answer. The run can read and write nothing."""
 
 
 class Stalled(Drop):
-    """No progress for longer than stall_timeout; counts as an attempt."""
+    """The run made no progress for stall_timeout. This counts as an attempt."""
+
+
+class RunBroke(Stalled):
+    """An error of the service itself ended the run; counts as an attempt."""
 
 
 class Ended(Drop):
-    """The task turned out to have ended; what it made must not be undone."""
+    """The task has ended already. Its result must not be undone."""
 
 
 class Hung(Exception):
-    """An undo made no progress for stall_timeout, and no attempt is left to try it again."""
+    """An undo made no progress for stall_timeout, and no attempt is left to repeat it."""

@@ -1,16 +1,16 @@
-"""What a task could not remove, for the sweeper to find."""
+"""Data that a task could not remove. The sweeper finds and removes it later."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Leftover:
-    """Something with an address that is nobody's any more.
+    """Data that belongs to no task any more.
 
     kind     'location': bytes in a store; 'staging': a folder; 'image': a record;
-             plug-ins may have kinds of their own
-    address  how to find it: URL, path or id
-    store    for a location, the name of the store
+             plug-ins may add kinds
+    address  the URL, path or id of the data
+    store    the name of the store, for a location
     """
 
     kind: str

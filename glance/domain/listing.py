@@ -1,4 +1,4 @@
-"""A page of a list: what every list call asks of a repository."""
+"""The page of a list that a caller asks for."""
 
 import dataclasses
 import typing
@@ -11,7 +11,7 @@ class Listing:
     limit    rows at most, 0 or more
     marker   id of the last row of the page before, or None
     sort     (key, 'asc' or 'desc') pairs, most significant first
-    filters  column name to value (equality), or to a list of values (any of them)
+    filters  column name to a value, or to a list of values, any of which matches
     """
 
     limit: int

@@ -1,4 +1,4 @@
-"""The task: the API's resource, and the only way its status changes."""
+"""The task of the API, and the changes of its status that are allowed."""
 
 import dataclasses
 import datetime
@@ -7,16 +7,22 @@ import typing
 
 from glance.domain import errors
 
+# Types of the tasks that Glance creates by itself. Clients may filter lists by them.
+RESERVED_TYPES = ('api_image_import', 'location_import')
+
 
 class Status(enum.StrEnum):
+    """The status of a task; SUCCESS and FAILURE are final."""
+
     PENDING = 'pending'  # accepted; no executor has begun
     PROCESSING = 'processing'  # an executor is at work
-    SUCCESS = 'success'  # ended; result says what came of it
-    FAILURE = 'failure'  # ended; message says why
+    SUCCESS = 'success'  # ended well; the task has a result
+    FAILURE = 'failure'  # ended; the message of the task says why
 
 
+# Status to the statuses that may follow it.
 NEXT = {
-    Status.PENDING: {Status.PROCESSING, Status.FAILURE},  # it may never begin
+    Status.PENDING: {Status.PROCESSING, Status.FAILURE},  # FAILURE if it never begins
     Status.PROCESSING: {Status.SUCCESS, Status.FAILURE},
     Status.SUCCESS: set(),
     Status.FAILURE: set(),
@@ -24,13 +30,13 @@ NEXT = {
 
 
 def before(status: Status) -> list[Status]:
-    """The statuses from which a task may become this one."""
+    """The statuses that this status may follow."""
     return [earlier for earlier, later in NEXT.items() if status in later]
 
 
 @dataclasses.dataclass
 class Task:
-    """What a user asked for and what came of it. Times are aware, in UTC."""
+    """What a user asked for, and its result. Times are aware, in UTC."""
 
     id: str
     type: str

@@ -1,1 +1,1 @@
-"""How work is run: who claims it, and what becomes of a run."""
+"""How work is run: claims, the life of a run, and the engine that runs its steps."""

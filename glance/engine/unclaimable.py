@@ -1,27 +1,40 @@
-"""Says which tasks wait in the queue that this process will never claim."""
+"""Warns of tasks in the queue that this process cannot run."""
 
+import collections.abc
 import logging
 import time
 
+from glance.interfaces.queue import TaskQueue
+
 LOG = logging.getLogger(__name__)
 
-SAY_EVERY = 300.0  # seconds
+SAY_EVERY = 300.0  # seconds between two warnings
 
 
-class Unclaimable:
-    """look() as often as you like: it asks and speaks at the first and then every SAY_EVERY."""
+class UnclaimableReporter:
+    """Warns at the first look and then every SAY_EVERY; other calls of look() cost nothing.
 
-    def __init__(self, queue, versions):
+    versions  the flow version that this process knows, by task type
+    clock     the time in seconds, which never goes back
+    """
+
+    def __init__(
+        self,
+        queue: TaskQueue,
+        versions: collections.abc.Mapping[str, int],
+        clock: collections.abc.Callable[[], float] = time.monotonic,
+    ) -> None:
         self._queue = queue
         self._versions = versions
-        self._next = time.monotonic()
+        self._clock = clock
+        self._next = clock()
 
-    def look(self):
-        """Log a sentence for each kind of entry; raises what the queue raises."""
-        if time.monotonic() < self._next:
+    def look(self) -> None:
+        """Log a sentence for each type and version. Raises what the queue raises."""
+        if self._clock() < self._next:
             return
         found = self._queue.unclaimable(self._versions)
-        self._next = time.monotonic() + SAY_EVERY
+        self._next = self._clock() + SAY_EVERY
         for type_, version, count in found:
             LOG.warning(
                 'Task type %s, flow version %s: %s wait for a process that can run them; %s',
@@ -32,7 +45,7 @@ class Unclaimable:
                 extra={'action': 'tasks_unclaimable'},
             )
 
-    def _why(self, type_):
+    def _why(self, type_: str) -> str:
         if type_ in self._versions:
             return (
                 f'this one knows versions up to {self._versions[type_]}. '

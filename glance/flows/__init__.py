@@ -1,1 +1,1 @@
-"""What a task consists of: flows are lists of steps, steps are plain do and undo."""
+"""What a task consists of: a flow is a list of steps, a step is a plain do and undo."""

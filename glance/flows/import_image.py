@@ -1,31 +1,48 @@
-"""The import of an image: fetch a URL and make an image of it."""
+"""The task type "import": fetch a URL and make an image of it."""
+
+import typing
 
 from glance import toolbox
+from glance.domain import imports
+from glance.domain.caller import Caller
+from glance.domain.lease import Lease
 from glance.domain.leftover import Leftover
-from glance.flows import calls, steps
-from glance.interfaces import Flow
+from glance.flows import import_tools, step_calls, steps
+from glance.interfaces.flow import Flow
+from glance.interfaces.task_type import ApiService, Plan, TaskType
 
 STEPS = (steps.CreateRecord(), steps.Fetch(), steps.Check(), steps.Store(), steps.Finish())
 
 
-def discard(lease, work):
-    """Remove all that an import owns: stored bytes, record, staged bytes."""
+def discard(lease: Lease, work: dict[str, typing.Any]) -> None:
+    """Remove everything that an import owns: stored bytes, image record, staged bytes."""
     values = work | {'lease': lease}
     for step in (steps.Store(), steps.CreateRecord()):
-        calls.undo(step, values)
-    tidy(lease)
+        step_calls.undo(step, values)
+    cleanup(lease)
 
 
-def tidy(lease):
-    """Remove what this claim and those before it staged."""
+def cleanup(lease: Lease) -> None:
+    """Remove what this claim and earlier ones staged."""
     staging = toolbox.current().staging
-    calls.remove(
+    step_calls.remove(
         lease,
-        'what it staged could not be removed',
+        'its staged bytes could not be removed',
         lambda: staging.remove(lease, earlier=True),
         lambda: [Leftover('staging', staging.folder(lease, earlier=True))],
     )
 
 
-def get_flow():
-    return Flow(type='import', version=1, steps=STEPS, discard=discard, tidy=tidy)
+class ImportImage(TaskType):
+    """Imports an image. Its options are those of the service, for other types may use them."""
+
+    flow = Flow(type=import_tools.TYPE, version=1, steps=STEPS, discard=discard, cleanup=cleanup)
+    input_schema = imports.INPUT_SCHEMA
+
+    def plan(self, given: dict[str, typing.Any], caller: Caller, service: ApiService) -> Plan:
+        work = imports.parse(given, service.limits, by=caller, store=service.default_store)
+        service.import_filter.verify(work.import_from, service.resolver)
+        return Plan(work.as_dict(), work.image_id, [service.images.absence(work.image_id)])
+
+    def tools(self, conf: typing.Any) -> import_tools.ImportTools:
+        return import_tools.from_conf(conf)

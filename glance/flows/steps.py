@@ -1,27 +1,33 @@
 """The steps of an import: plain do and undo. No engine, no database, no HTTP here.
 
-Data travels by name, tools are taken from the toolbox of the process.
+Steps get their data by name. They take their tools from the toolbox of the process.
 """
 
+import collections.abc
 import contextlib
 import datetime
 import logging
 import os
 import time
+import typing
 
 from glance import toolbox
 from glance.domain import errors
+from glance.domain.checkpoint import Checkpoint
 from glance.domain.image import Image, Location, Status
-from glance.domain.lease import LostLease
+from glance.domain.lease import Lease, LostLease
 from glance.domain.leftover import Leftover
-from glance.image_data import copying, formats, sources
-from glance.interfaces import Step
+from glance.flows import import_tools
+from glance.image_data import formats, receiving, sources
+from glance.interfaces.flow import Step
 
 LOG = logging.getLogger(__name__)
 
+Values = dict[str, typing.Any]  # plain data that steps hand on
+
 
 class CreateRecord(Step):
-    """Make the image record, importing, under the id fixed at POST.
+    """Create the image record with status importing, under the id that the POST has fixed.
 
     Needs     lease, image_id, owner, properties
     Undo      removes the record if this task made it
@@ -29,7 +35,7 @@ class CreateRecord(Step):
 
     name = 'create-record'
 
-    def do(self, lease, image_id, owner, properties):
+    def do(self, lease: Lease, image_id: str, owner: str, properties: Values) -> None:
         at = datetime.datetime.now(datetime.UTC)
         toolbox.current().images.create(
             lease,
@@ -44,60 +50,70 @@ class CreateRecord(Step):
             ),
         )
 
-    def undo(self, lease, image_id):
+    def undo(self, lease: Lease, image_id: str) -> None:
         toolbox.current().images.remove(lease, image_id)
 
-    def leaves(self, image_id):
+    def leftovers(self, image_id: str) -> list[Leftover]:
         return [Leftover('image', image_id)]
 
 
 class Fetch(Step):
     """Receive the source into the staging folder of this claim.
 
-    Needs     lease, predecessor, import_from, image_id
-    Gives     staged: path, size in bytes, checksum (MD5) and os_hash_value
+    Needs     lease, predecessor, import_from, image_id, properties
+    Returns   staged: path, size in bytes, checksum (MD5) and os_hash_value
               (SHA-512) in hexadecimal
     Undo      removes the staging folder of this claim
 
-    What an earlier claim received is not fetched again if the source proves
-    that the file is the same.
+    Bytes that an earlier claim received are not fetched again if the source
+    proves that it still has the same file.
     """
 
     name = 'fetch'
-    gives = 'staged'
+    provides = 'staged'
 
-    def do(self, lease, predecessor, import_from, image_id):
+    def do(
+        self,
+        lease: Lease,
+        predecessor: str | None,
+        import_from: str,
+        image_id: str,
+        properties: Values,
+    ) -> Values:
         tools = toolbox.current()
-        wanted = _WantedStill(lease, image_id)
+        image_check = _ImageStillImporting(lease, image_id)
 
-        def on_progress(received):
+        def on_progress(received: int) -> None:
             tools.runs.progress(lease, received)
-            wanted.look()
+            image_check.look()
 
-        def on_wait():
-            tools.runs.check(lease)  # a silent source is no progress
-            wanted.look()
+        def on_wait() -> None:
+            tools.runs.raise_if_stopped(lease)  # waiting for the source is not progress
+            image_check.look()
 
-        with _let_go(lease, lambda: tools.staging.remove(lease)):
+        with _take_back(lease, lambda: tools.staging.remove(lease)):
             checkpoint, received = _taken_over(lease, predecessor, on_progress)
             path = tools.staging.path(lease)
             with sources.open(
                 import_from,
                 tools.import_filter,
                 tools.resolver,
+                import_tools.current().fetch_limits,
                 on_wait=on_wait,
                 checkpoint=checkpoint,
-                **vars(tools.fetch_limits),
+                accept_encoded=properties['disk_format'] not in formats.PLAIN,
             ) as source:
                 if checkpoint is not None:
-                    _log_taking_up(lease, checkpoint, source)
-                copied = copying.receive(
+                    _log_resumed_fetch(lease, checkpoint, source)
+                copied = receiving.receive(
                     source,
                     path,
                     on_progress=on_progress,
                     pool=tools.byte_threads,
-                    received=received,
+                    digests=received,
                 )
+            if source.is_encoded and not formats.is_recognized(path, properties['disk_format']):
+                source.refuse_encoded()
         return {
             'path': path,
             'size': copied.size,
@@ -105,18 +121,20 @@ class Fetch(Step):
             'os_hash_value': copied.os_hash_value,
         }
 
-    def holds(self, given):
+    def is_reusable(self, given: typing.Any) -> bool:
         return _is_whole(given)
 
-    def undo(self, lease):
+    def undo(self, lease: Lease) -> None:
         toolbox.current().staging.remove(lease)
 
-    def leaves(self, lease):
+    def leftovers(self, lease: Lease) -> list[Leftover]:
         return [Leftover('staging', toolbox.current().staging.folder(lease))]
 
 
-def _taken_over(lease, predecessor, on_progress):
-    """The Checkpoint of an earlier claim, and the digests up to it; or None, None."""
+def _taken_over(
+    lease: Lease, predecessor: str | None, on_progress: collections.abc.Callable[[int], None]
+) -> tuple[Checkpoint | None, receiving.Digests | None]:
+    """The Checkpoint of an earlier claim and the digests up to it; None, None without one."""
     tools = toolbox.current()
     checkpoint = tools.staging.take_over(
         lease, predecessor, on_progress=lambda _copied: tools.runs.progress(lease)
@@ -124,7 +142,7 @@ def _taken_over(lease, predecessor, on_progress):
     if checkpoint is None:
         return None, None
     try:
-        received = copying.read_again(
+        received = receiving.read_staged(
             tools.staging.path(lease),
             checkpoint.offset,
             on_progress=on_progress,
@@ -136,7 +154,7 @@ def _taken_over(lease, predecessor, on_progress):
     return (checkpoint, received) if received else (None, None)
 
 
-def _log_taking_up(lease, checkpoint, source):
+def _log_resumed_fetch(lease: Lease, checkpoint: Checkpoint, source: sources.Source) -> None:
     if source.begins_at:
         LOG.info(
             'Task %s: the fetch goes on at byte %s of %s',
@@ -147,8 +165,8 @@ def _log_taking_up(lease, checkpoint, source):
         )
     else:
         LOG.info(
-            'Task %s: %s bytes are here, but %s does not say that they are of the same file; '
-            'the fetch begins again',
+            'Task %s: %s bytes are staged, but %s does not confirm that its file is still '
+            'the same; the fetch begins again',
             lease.task_id,
             checkpoint.offset,
             source.name,
@@ -160,22 +178,23 @@ class Check(Step):
     """Compare the staged bytes with the declared disk_format, and refuse unsafe ones.
 
     Needs     staged, properties
-    Gives     virtual_size in bytes
+    Returns   virtual_size in bytes
     """
 
     name = 'check'
-    gives = 'virtual_size'
+    provides = 'virtual_size'
 
-    def do(self, staged, properties):
-        rules = toolbox.current().format_rules
-        inspected = formats.inspect(
-            staged['path'],
-            properties['disk_format'],
-            container_format=properties['container_format'],
-            vmdk_allowed_types=rules.vmdk_allowed_types,
-            require_match=rules.require_match,
-            gpt_safety_checks_nonfatal=rules.gpt_safety_checks_nonfatal,
-        )
+    def do(self, staged: Values, properties: Values) -> int | None:
+        rules = import_tools.current().format_rules
+        with _reading(staged):
+            inspected: formats.Inspected = formats.inspect(
+                staged['path'],
+                properties['disk_format'],
+                container_format=properties['container_format'],
+                vmdk_allowed_types=rules.vmdk_allowed_types,
+                require_match=rules.require_match,
+                gpt_safety_checks_nonfatal=rules.gpt_safety_checks_nonfatal,
+            )
         return inspected.virtual_size
 
 
@@ -183,67 +202,81 @@ class Store(Step):
     """Put the staged file into a store.
 
     Needs     lease, image_id, staged, store
-    Gives     location, a URI; announced before the first byte
-    Undo      deletes what was announced, whether or not it came to be
+    Returns   location, a URI; announced before the first byte is written
+    Undo      deletes the announced location, whether or not the file exists
 
-    What an earlier claim announced and did not end is deleted first.
+    A file that an earlier claim announced and did not finish is deleted first.
     """
 
     name = 'store'
-    gives = 'location'
+    provides = 'location'
 
-    def do(self, lease, image_id, staged, store):
+    def do(self, lease: Lease, image_id: str, staged: Values, store: str) -> str:
         tools = toolbox.current()
-        if not _is_whole(staged):
-            raise errors.StagingChanged
         place = tools.stores[store]
         url = place.location_of(image_id, lease.number)
         _delete(lease, tools.images.announce(lease, Location(image_id, store, url, 'pending')))
-        with _let_go(lease, lambda: place.delete(url)):
+        with _take_back(lease, lambda: place.delete(url)), _reading(staged):
             place.add(
                 url, staged['path'], on_progress=lambda stored: tools.runs.progress(lease, stored)
             )
         return url
 
-    def undo(self, lease, image_id):
+    def undo(self, lease: Lease, image_id: str) -> None:
         _delete(lease, toolbox.current().images.announced(lease, image_id))
 
-    def leaves(self, lease, image_id):
+    def leftovers(self, lease: Lease, image_id: str) -> list[Leftover]:
         announced = toolbox.current().images.announced(lease, image_id)
         return [Leftover('location', one.url, one.store) for one in announced]
 
 
-def _is_whole(staged):
-    """Whether the staged file is there, as large as it was received."""
+@contextlib.contextmanager
+def _reading(staged: Values) -> collections.abc.Iterator[None]:
+    """Raises StagingChanged if the staged file is not whole, or is not at an error of a disk."""
+    if not _is_whole(staged):
+        raise errors.StagingChanged
     try:
-        return os.stat(staged['path'], follow_symlinks=False).st_size == staged['size']
+        yield
+    except (OSError, errors.StorageUnusable) as error:
+        if _is_whole(staged):
+            raise
+        raise errors.StagingChanged from error
+
+
+def _is_whole(staged: Values) -> bool:
+    """Whether the staged file exists and has the size that was received."""
+    try:
+        size = os.stat(staged['path'], follow_symlinks=False).st_size
     except OSError:
         return False
+    return bool(size == staged['size'])
 
 
-def _delete(lease, announced):
-    """Delete the bytes of announced locations, and then say that they are gone."""
+def _delete(lease: Lease, announced: collections.abc.Iterable[Location]) -> None:
+    """Delete the bytes of announced locations, and then their rows."""
     tools = toolbox.current()
     for location in announced:
-        tools.stores[location.store].delete(location.url)
+        tools.stores.of(location).delete(location.url)
         tools.images.withdraw(lease, location)
 
 
 @contextlib.contextmanager
-def _let_go(lease, take_back):
-    """Take back what a run makes that has no room for it, or no lease any more.
+def _take_back(
+    lease: Lease, take_back: collections.abc.Callable[[], None]
+) -> collections.abc.Iterator[None]:
+    """Delete the file that the block makes if the disk is full or the lease is lost.
 
-    No room: the database may need it, to note the failure. No lease: a run that
-    was stopped for long makes its file after a later claim has tidied up. The
-    name of the file is this claim's alone, and only what a remembered step gave
-    is used by later ones.
+    On a full disk, the database may need the room to record the failure. After
+    losing its lease, a run that was suspended may make its file when a later
+    claim has already cleaned up. Deleting is safe: no other claim uses this file
+    name, and later claims only use files of steps that have finished.
     """
-    check = toolbox.current().queue.check
+    check = toolbox.current().queue.verify_lease
     try:
         try:
             yield
         except Exception:
-            check(lease)  # who lost it may find nothing as he left it
+            check(lease)  # without its lease, a run may fail because its files are gone
             raise
         check(lease)
     except (errors.StorageFull, LostLease):
@@ -251,44 +284,49 @@ def _let_go(lease, take_back):
         raise
 
 
-class _WantedStill:
-    """Looks every few seconds whether the image was deleted, while bytes come."""
+class _ImageStillImporting:
+    """Checks now and then during a fetch whether the image was deleted."""
 
-    SECONDS = 3.0
-    WITHIN = 1.0  # seconds for which a reading of the database serves all runs
+    INTERVAL = 3.0  # seconds between two checks
+    MAX_AGE = 1.0  # seconds for which all runs share one reading of the database
 
-    def __init__(self, lease, image_id):
+    def __init__(self, lease: Lease, image_id: str) -> None:
         self._lease = lease
         self._image_id = image_id
         self._looked = time.monotonic()
 
-    def look(self):
-        """Raises ImageGone."""
-        if time.monotonic() - self._looked >= self.SECONDS:
+    def look(self) -> None:
+        """Raises ImageGone if the image was deleted."""
+        if time.monotonic() - self._looked >= self.INTERVAL:
             self._looked = time.monotonic()
-            toolbox.current().images.check(self._lease, self._image_id, within=self.WITHIN)
+            toolbox.current().images.verify_importing(
+                self._lease, self._image_id, max_age=self.MAX_AGE
+            )
 
 
 class Finish(Step):
     """The one commit: image active, location real, task success.
 
     Needs     lease, image_id, staged, virtual_size, location
-    Undo      nothing: what is committed stands, what is not needs none
+    Undo      nothing: a commit is final, and without a commit nothing is written
     """
 
     name = 'finish'
     commits = True
 
-    def do(self, lease, image_id, staged, virtual_size, location):
-        toolbox.current().queue.finish(
+    def do(
+        self, lease: Lease, image_id: str, staged: Values, virtual_size: int | None, location: str
+    ) -> None:
+        tools = toolbox.current()
+        facts = {
+            'size': staged['size'],
+            'virtual_size': virtual_size,
+            'checksum': staged['checksum'],
+            'os_hash_algo': 'sha512',
+            'os_hash_value': staged['os_hash_value'],
+        }
+        tools.queue.finish(
             lease,
-            image_id,
-            location,
-            {
-                'size': staged['size'],
-                'virtual_size': virtual_size,
-                'checksum': staged['checksum'],
-                'os_hash_algo': 'sha512',
-                'os_hash_value': staged['os_hash_value'],
-            },
+            {'image_id': image_id},
+            [tools.images.activation(lease, image_id, location, facts)],
         )

@@ -1,1 +1,1 @@
-"""Work on bytes: fetch, hash, inspect. Knows no engine and no database."""
+"""Work on image bytes: fetch, hash, stage, inspect. Knows no engine and no database."""

@@ -1,50 +1,53 @@
-"""The checkpoint of a staged file: a small file beside it.
+"""Reads and writes the checkpoint of a staged file, a small file beside it.
 
-It stands in the folder of the claim that receives, so it is found where the
-bytes are, goes when they go, and needs no fence: no later claim writes there.
+The checkpoint is in the folder of the claim that receives the bytes. So it is
+removed together with them, and needs no fence: no other claim writes there.
 """
 
 from glance import threads
 from glance.domain.checkpoint import Checkpoint
 from glance.image_data import files
 
-_MOST = 4096  # bytes that are looked at
+_MAX_SIZE = 4096  # bytes read of a checkpoint file; real ones are much smaller
 
 
-def _beside(path):
+def _checkpoint_path(path: str) -> str:
     return f'{path}.checkpoint'
 
 
-def write(path, checkpoint):
-    """Note durably what the staged file at path holds durably. Takes a native thread's time."""
+def write(path: str, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint of the staged file at path, durably.
+
+    It blocks while the disk works, so call it in a native thread.
+    """
     os = threads.original('os')
-    fresh = f'{_beside(path)}.new'
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    temporary = f'{_checkpoint_path(path)}.new'
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(handle, checkpoint.as_json().encode())
         os.fsync(handle)
     finally:
         os.close(handle)
-    os.rename(fresh, _beside(path))
+    os.rename(temporary, _checkpoint_path(path))
 
 
-def read(path):
+def read(path: str) -> Checkpoint | None:
     """The Checkpoint of the staged file at path, or None."""
     os = threads.original('os')
     try:
-        handle = files.open_plain(_beside(path), os.O_RDONLY)
+        handle = files.open_plain(_checkpoint_path(path), os.O_RDONLY)
     except OSError:
         return None
     try:
-        return Checkpoint.of_json(os.read(handle, _MOST).decode('utf-8', 'replace'))
+        return Checkpoint.from_json(os.read(handle, _MAX_SIZE).decode('utf-8', 'replace'))
     finally:
         os.close(handle)
 
 
-def remove(path):
-    """Forget what was noted; before the bytes themselves are replaced."""
+def remove(path: str) -> None:
+    """Remove the checkpoint. Call this before the staged bytes are replaced."""
     os = threads.original('os')
     try:
-        os.unlink(_beside(path))
+        os.unlink(_checkpoint_path(path))
     except FileNotFoundError:
         pass

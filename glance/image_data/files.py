@@ -1,71 +1,132 @@
-"""What image files need from the system, from native threads where it takes long.
+"""File operations of the system; those that may take long run in native threads.
 
-Nothing here uses what is patched in a green process, so all of it may run in
-native threads.
+No function here uses anything that is patched in a green process, so native
+threads may call all of them.
 """
 
+import contextlib
 import errno
 import math
 import stat
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from glance import threads
 from glance.domain import errors
 
-LARGE = 16 * 2**20  # bytes from which removing a file may take milliseconds
+# Size in bytes from which a native thread removes a file, because that takes milliseconds.
+LARGE = 16 * 2**20
 
-# Bytes that are left free for others: the database may be on the same disk.
+# Bytes that stay free on the disk for other programs; the database may be on the same disk.
 RESERVE = 64 * 2**20
-RESERVE_PART = 0.01  # of a small file system
+# On a small file system this part of it stays free instead.
+RESERVE_PART = 0.01
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# What disks, mounts and permissions answer. Networks and programs have other errors.
+_UNUSABLE = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EUCLEAN),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EFBIG, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+)
+
+_Result = TypeVar('_Result')
 
 
-def is_full(error):
-    """Whether an OSError says that there is no room, on the disk or in a quota."""
-    return error.errno in _NO_ROOM
+@contextlib.contextmanager
+def named_errors(where: str) -> Iterator[None]:
+    """Turn the errors of a disk into StorageFull and StorageUnusable, which name it.
+
+    where  what is on the disk, as in 'the image store'
+    """
+    try:
+        yield
+    except OSError as error:
+        raise explained(error, where) from error
 
 
-def room(handle):
-    """Bytes that may still be written beside an open file; not below zero."""
-    disk = threads.original('os').fstatvfs(handle)
-    if not disk.f_blocks:
-        return math.inf  # it does not say: some network file systems, a tmpfs without a limit
-    reserve = min(RESERVE, int(disk.f_blocks * disk.f_frsize * RESERVE_PART))
-    return max(0, disk.f_bavail * disk.f_frsize - reserve)
+def explained(error: OSError, where: str) -> OSError | errors.TaskFailed:
+    """The error that a user understands, for an error of a disk; else the error itself."""
+    if error.errno in _NO_ROOM:
+        return errors.StorageFull(where)
+    if error.errno in _UNUSABLE and not isinstance(error, ConnectionError):
+        return errors.StorageUnusable(where, error)
+    return error
 
 
-def waited_for(reply, on_wait, tick=2.0):
-    """What a native thread answers; on_wait is called every tick seconds until then."""
+class Disk:
+    """What is asked of a disk while bytes are written, and what fails when the disk is full.
+
+    A caller can pass another Disk, for instance one that is full.
+    """
+
+    def free_bytes(self, handle: int) -> float:
+        """Bytes that may still be written to the file system of an open file; at least zero."""
+        found = threads.original('os').fstatvfs(handle)
+        if not found.f_blocks:
+            return math.inf  # unknown: some network file systems, and a tmpfs without a limit
+        reserve = min(RESERVE, int(found.f_blocks * found.f_frsize * RESERVE_PART))
+        free: int = found.f_bavail * found.f_frsize - reserve
+        return max(0, free)
+
+    def write_all(self, handle: int, data: bytes) -> None:
+        """Write all of data to an open file."""
+        os = threads.original('os')
+        left = memoryview(data)
+        while left:
+            left = left[os.write(handle, left) :]
+
+    def copy_range(self, source: int, target: int, most: int) -> int:
+        """Let the kernel copy, and return how many bytes it has copied.
+
+        Where the file system can, both files then share their blocks.
+        """
+        copied: int = threads.original('os').copy_file_range(source, target, most)
+        return copied
+
+    def sync(self, handle: int) -> None:
+        """Make the bytes of an open file durable."""
+        threads.original('os').fdatasync(handle)
+
+    def link(self, path: str, target: str) -> None:
+        """Give a file a second name."""
+        threads.original('os').link(path, target, follow_symlinks=False)
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder for its owner only."""
+        threads.original('os').mkdir(path, 0o700)
+
+
+DISK = Disk()
+
+
+def wait_for(
+    future: threads.Future[_Result], on_wait: Callable[[], object], tick: float
+) -> _Result:
+    """The result of a Future. on_wait is called every tick seconds until it is there."""
     while True:
         try:
-            return reply.wait(tick)
+            return future.result(tick)
         except TimeoutError:
-            if reply.given:  # then it is the answer
+            if future.done():  # the work itself raised TimeoutError
                 raise
             on_wait()
 
 
-def open_plain(path, flags):
-    """A descriptor of a plain file to which no other name leads. Raises OSError."""
+def open_plain(path: str, flags: int) -> int:
+    """A descriptor of a regular file that has no other name. Raises OSError."""
     os = threads.original('os')
-    # Opening a pipe would wait for who writes to it.
-    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    # Without O_NONBLOCK, opening a pipe would wait until another process writes to it.
+    handle: int = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         os.close(handle)
-        raise OSError(errno.EINVAL, 'It is not a plain file of its own', path)
+        raise OSError(errno.EINVAL, 'Not a regular file with only one name', path)
     return handle
 
 
-def write_all(handle, data):
-    """Write all of data to an open file."""
-    os = threads.original('os')
-    left = memoryview(data)
-    while left:
-        left = left[os.write(handle, left) :]
-
-
-def sync_folder(path):
+def sync_folder(path: str) -> None:
     """Make the names in a folder durable."""
     os = threads.original('os')
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -75,10 +136,10 @@ def sync_folder(path):
         os.close(handle)
 
 
-def own_folder(path, what):
-    """The absolute path of a folder, made with mode 0700 if it is not there.
+def ensure_folder(path: str, what: str) -> str:
+    """The absolute path of a folder, which is made with mode 0700 if it does not exist.
 
-    what  what to call it in a sentence
+    what  how messages call the folder
 
     Raises ConfigError if files cannot be made in it.
     """
@@ -93,8 +154,8 @@ def own_folder(path, what):
     return path
 
 
-def is_folder(path):
-    """Whether there is a folder, not a link to one."""
+def is_folder(path: str) -> bool:
+    """Whether the path is a folder; a symbolic link to a folder is not."""
     os = threads.original('os')
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
@@ -102,21 +163,21 @@ def is_folder(path):
         return False
 
 
-def remove(path, pool):
-    """Remove a file if it is there; a large one in a native thread of the pool."""
+def remove(path: str, pool: threads.NativePool) -> None:
+    """Remove a file if it exists. A native thread of the pool removes a large one."""
     os = threads.original('os')
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return
     if found.st_size >= LARGE and found.st_nlink == 1:
-        pool.submit(_unlink, path).wait()
+        pool.submit(_unlink, path).result()
     else:
         _unlink(path)
 
 
-def remove_folder(path, pool):
-    """Remove a folder and all in it, if it is there. No link is followed."""
+def remove_folder(path: str, pool: threads.NativePool) -> None:
+    """Remove a folder with all its contents, if it exists. No link is followed."""
     os = threads.original('os')
     if not is_folder(path):
         remove(path, pool)
@@ -129,7 +190,7 @@ def remove_folder(path, pool):
         pass
 
 
-def _unlink(path):
+def _unlink(path: str) -> None:
     os = threads.original('os')
     try:
         os.unlink(path)

@@ -1,89 +1,101 @@
-"""Whether the content of an image is what its disk_format says, and safe to store.
+"""Checks that the content of an image has the declared disk_format and is safe to store.
 
-The inspectors are those of oslo.utils. They are given the head of a file, and
-its end where a format has something there, not every chunk of it.
+It uses the inspectors of oslo.utils. They are not fed the whole file, only its
+first bytes, and its end if the format keeps something there. What an inspector would
+conclude from more than that is read here.
 """
 
 import dataclasses
 import os
 import re
 import struct
-import time
+from collections.abc import Collection
+from typing import Any, BinaryIO
 
 from oslo_utils.imageutils import format_inspector
 
 from glance.domain import errors
-from glance.image_data import references
+from glance.image_data import external_references, partitions, vhdx
 
-HEAD = 2**20  # bytes that tell every format apart and hold all that is inspected, but VHDX
-FURTHEST = 16 * 2**20  # bytes within which a VHDX must say its size
-TAIL = 1536  # bytes at the end of a VMDK with a footer: marker, footer, end of stream
-LARGEST = 2**63 - 1  # bytes; what a database can store
+# The first bytes of a file that are inspected. They are enough for all formats but VHDX.
+HEAD = 2**20
+# Bytes at the end of a VMDK with a footer: marker, footer, end of stream.
+TAIL = 1536
+# The largest size in bytes that the database can store.
+LARGEST = 2**63 - 1
 
-# The inspectors do not know ploop, nor the parts of an Amazon image: what is declared so
-# must not be recognized as anything else.
+# Formats without an inspector. Content of such a format must not be recognized as another one.
 PLAIN = ('raw', 'ami', 'ari', 'aki', 'ploop')
-# Kernel and ramdisk are not booted as disks; a Linux kernel looks like a broken MBR.
+# Kernels and ramdisks are no disks, but a Linux kernel looks like a disk with a broken MBR.
 NO_DISK = ('ari', 'aki')
-# Containers around a disk, which are not unpacked to look into it.
+# Containers around a disk. They are not unpacked, so the disk inside is not inspected.
 WRAPPING = ('ovf', 'ova', 'docker', 'compressed')
 
-_VHD_FIXED = 2
+_VHD_FIXED = 2  # the disk type of a VHD of fixed size
 
-# As QEMU probes for a VMDK that is a text, which the inspector does in a different way.
+# QEMU recognizes a VMDK that is a text by this; the inspector uses another rule.
 _VMDK_TEXT = re.compile(rb'(?:#[^\n]*\n| *\r?\n)*version=[123]\r?\n')
 
 _FACTS = {
     ('qcow2', 'backing_file'): 'it has a backing file',
     ('qcow2', 'data_file'): 'it keeps its data in another file',
-    ('qcow2', 'unknown_features'): references.UNCHECKED,
-    ('vmdk', 'descriptor'): references.ELSEWHERE,
+    ('vmdk', 'descriptor'): external_references.NOT_ONE_PLAIN_DISK,
     ('vmdk', 'footer'): 'its footer contradicts its header',
-    ('gpt', 'mbr'): 'its partition table is broken',
-    ('luks', 'version'): 'its version of LUKS cannot be checked',
+    ('luks', 'version'): 'only version 1 of LUKS can be checked',
 }
+
+# Checks of inspectors that are replaced by ones that ask for more evidence.
+_CHECKED_HERE = (('gpt', 'mbr'), ('qcow2', 'unknown_features'))
+# The option that accepts what is not safe.
+_ACCEPTED_BY = {'gpt': '[image_format] gpt_safety_checks_nonfatal = mbr'}
 
 
 @dataclasses.dataclass(frozen=True)
 class Inspected:
-    """What is known of the content. virtual_size: bytes of the disk, or None."""
+    """The result. virtual_size is the size of the disk in bytes, or None if it is unknown."""
 
     virtual_size: int | None
 
 
 def inspect(
-    path,
-    disk_format,
+    path: str,
+    disk_format: str,
     *,
-    container_format='bare',
-    vmdk_allowed_types,
-    require_match=True,
-    gpt_safety_checks_nonfatal=(),
-):
-    """Look at the content of a file that is declared to be of this disk_format.
+    container_format: str = 'bare',
+    vmdk_allowed_types: Collection[str],
+    require_match: bool = True,
+    gpt_safety_checks_nonfatal: Collection[str] = (),
+) -> Inspected:
+    """Check the content of a file that is declared to have this disk_format.
 
-    container_format  one that wraps a disk may hide any format; then the content
-                      may also be of none, and the virtual size is not known
-    vmdk_allowed_types           create types, in any case; none refuses VMDK
-    require_match                refuse content of another format
-    gpt_safety_checks_nonfatal   names of the GPT inspector's checks to pass over
+    container_format            if it wraps a disk, the content may have no known
+                                format, and its virtual size is unknown then
+    vmdk_allowed_types          create types in lower or upper case; with an empty
+                                list every VMDK is refused
+    require_match               refuse content of another format
+    gpt_safety_checks_nonfatal  names of checks of the GPT inspector to ignore
 
-    What is recognized must be safe, whether it has to match or not.
+    Content of a recognized format must be safe, even if it need not match.
 
-    Raises FormatMismatch with a sentence that says what the content is, or
-    what is wrong with it.
+    Raises FormatMismatch. Its message names the format of the content, or what is
+    wrong with it.
     """
     size = os.stat(path).st_size
     with open(path, 'rb') as file:
         found = _recognized(file, size, disk_format)
         unsafe = _references(found, file)
+        file.seek(0)
+        unsafe['gpt'] = partitions.fault(file.read(HEAD)) if 'gpt' in found else None
     if disk_format in NO_DISK:
         found.pop('gpt', None)
     _check_match(found, disk_format, container_format, require_match)
+    if 'mbr' in gpt_safety_checks_nonfatal:
+        unsafe['gpt'] = None
     for name, inspector in found.items():
-        _check_safety(name, inspector, gpt_safety_checks_nonfatal)
+        _check_safety(name, inspector)
         if unsafe.get(name):
-            raise errors.FormatMismatch(f'The {name} image is not safe: {unsafe[name]}.')
+            accepted = f'; {_ACCEPTED_BY[name]} accepts it' if name in _ACCEPTED_BY else ''
+            raise errors.FormatMismatch(f'The {name} image is not safe: {unsafe[name]}{accepted}.')
     if 'vmdk' in found:
         _check_vmdk_type(found['vmdk'], vmdk_allowed_types)
     if container_format in WRAPPING and disk_format not in found:
@@ -91,18 +103,23 @@ def inspect(
     return Inspected(_virtual_size(found, disk_format, size))
 
 
-def _check_match(found, disk_format, container_format, require_match):
+def _check_match(
+    found: dict[str, Any], disk_format: str, container_format: str, require_match: bool
+) -> None:
+    """Refuse content of several formats and, if require_match, of another one."""
     specific = [name for name in found if name != 'gpt']
-    partitions = (
+    has_partitions = (
         'gpt' in found and specific != ['iso'] and not isinstance(found.get('vhd'), _FixedVHD)
     )
-    if len(specific) > 1 or (specific and partitions):
+    if len(specific) > 1 or (specific and has_partitions):
         raise errors.FormatMismatch(
             f'The content looks like several formats at once: {", ".join(sorted(found))}.'
         )
     if not require_match:
         return
     if not specific and (disk_format in PLAIN or container_format in WRAPPING):
+        return
+    if disk_format == 'gpt' and found.keys() == {'gpt'}:
         return
     if specific != [disk_format]:
         content = specific[0] if specific else 'raw'
@@ -111,49 +128,63 @@ def _check_match(found, disk_format, container_format, require_match):
         )
 
 
-def _check_safety(name, inspector, nonfatal):
+def _check_safety(name: str, inspector: Any) -> None:
     try:
         inspector.safety_check()
     except format_inspector.SafetyCheckFailed as failed:
-        broken = [check for check in failed.failures if name != 'gpt' or check not in nonfatal]
-        if broken:
-            fact = _FACTS.get((name, broken[0]), 'this format is not accepted')
+        failures = [check for check in failed.failures if (name, check) not in _CHECKED_HERE]
+        if failures:
+            fact = _FACTS.get((name, failures[0]), 'this format is not accepted')
             raise errors.FormatMismatch(f'The {name} image is not safe: {fact}.') from None
-    except Exception:  # the inspectors raise whatever strange content makes them raise
-        raise errors.FormatMismatch(f'The {name} image is malformed.') from None
+    except Exception:  # inspectors do not catch the errors that strange content causes
+        raise _uncheckable(name) from None
 
 
-def _check_vmdk_type(inspector, allowed):
+def _uncheckable(name: str) -> errors.FormatMismatch:
+    return errors.FormatMismatch(
+        f'The {name} image is malformed, or of a kind that this service cannot check.'
+    )
+
+
+def _check_vmdk_type(inspector: Any, allowed: Collection[str]) -> None:
     if inspector.vmdktype not in [kind.lower() for kind in allowed]:
         raise errors.FormatMismatch(
-            f'The vmdk image is of the type {inspector.vmdktype}, which is not accepted.'
+            f'The vmdk image is of the type {inspector.vmdktype}, which [image_format] '
+            'vmdk_allowed_types does not accept.'
         )
 
 
-def _virtual_size(found, disk_format, size):
-    inspector = found.get(disk_format)
+def _virtual_size(found: dict[str, Any], disk_format: str, size: int) -> int | None:
+    inspector = found.get(disk_format) if disk_format != 'gpt' else None
     if inspector is None:
         specific = [found[name] for name in found if name != 'gpt']
         inspector = specific[0] if specific else None
-    virtual_size = inspector.virtual_size if inspector is not None else size
-    if virtual_size == 0 and disk_format == 'iso':
-        return size  # UDF without a volume descriptor of ISO 9660
+    if isinstance(inspector, format_inspector.LUKSInspector):
+        # Its own size is that of what it has seen: the first bytes of the file.
+        payload = size - 512 * inspector.header_items['payload_offset']
+        return payload if payload >= 0 else None
+    virtual_size: int = inspector.virtual_size if inspector is not None else size
+    if isinstance(inspector, format_inspector.ISOInspector):
+        # UDF has no volume descriptor of ISO 9660, and partitions may follow a volume.
+        virtual_size = max(virtual_size, size)
     if virtual_size > LARGEST:
         raise errors.FormatMismatch(f'The {disk_format} image claims an impossible size.')
     return virtual_size
 
 
-def _recognized(file, size, disk_format):
-    """The inspectors that recognize a file, by name; without 'raw', which always does."""
+def _recognized(file: BinaryIO, size: int, disk_format: str) -> dict[str, Any]:
+    """The inspectors that recognize a file, by name; except 'raw', which recognizes every file."""
     inspectors = {
-        name: made() for name, made in format_inspector.ALL_FORMATS.items() if name != 'raw'
+        name: create() for name, create in format_inspector.ALL_FORMATS.items() if name != 'raw'
     }
     head = file.read(HEAD)
     for name, inspector in inspectors.items():
         _feed(inspector, _padded(name, head))
-    found = {name: each for name, each in inspectors.items() if _matches(each)}
+    found: dict[str, Any] = {
+        name: inspector for name, inspector in inspectors.items() if _matches(inspector)
+    }
     if 'vhdx' in found:
-        _feed_on(found['vhdx'], file)
+        found['vhdx'] = _VHDX(file)
     if 'vmdk' in found and size > HEAD:
         file.seek(max(HEAD, size - TAIL))
         _feed(found['vmdk'], file.read(TAIL))
@@ -163,42 +194,30 @@ def _recognized(file, size, disk_format):
         raise errors.FormatMismatch('The content is the text of a VMDK, not a disk.')
     if disk_format == 'vhd' and not found.keys() - {'gpt'}:
         found |= _fixed_vhd(file, size)
-    _check_unknown(head, disk_format)
+    _check_other_formats(head, disk_format)
     return found
 
 
-def _feed(inspector, chunk):
+def _feed(inspector: Any, chunk: bytes) -> None:
     try:
         inspector.eat_chunk(chunk)
-    except Exception:  # it is not of this format, or broken, which safety_check() tells
+    except Exception:  # another format; or a broken file, which safety_check() reports
         pass
 
 
-def _matches(inspector):
+def _matches(inspector: Any) -> bool:
     try:
-        return inspector.format_match
+        return bool(inspector.format_match)
     except Exception:
         return False
 
 
-def _feed_on(inspector, file):
-    """The rest of a file, as far as a format may need it that points ahead."""
-    while not inspector.complete or not inspector.virtual_size:
-        chunk = file.read(HEAD) if file.tell() < FURTHEST else b''
-        if not chunk:
-            raise errors.FormatMismatch('The vhdx image is malformed.')
-        try:
-            inspector.eat_chunk(chunk)
-        except Exception:
-            raise errors.FormatMismatch('The vhdx image is malformed.') from None
-        time.sleep(0)  # other green threads may run
+def _padded(name: str, head: bytes) -> bytes:
+    """The first bytes of a file, filled up so that they are long enough for each inspector.
 
-
-def _padded(name, head):
-    """A head long enough for each inspector; they do not recognize half a header.
-
-    QEMU does: it reads on as if there were zeros. A VMDK may be a text, which
-    ends where zeros begin.
+    Inspectors do not recognize an incomplete header. QEMU does, as if zeros
+    followed. A VMDK may be a text, which would end at the zeros, so line feeds
+    are used for it.
     """
     least = 34 * 1024 + 512
     if len(head) >= least:
@@ -206,11 +225,30 @@ def _padded(name, head):
     return head.ljust(least, b'\n' if name == 'vmdk' else b'\0')
 
 
+class _VHDX:
+    """In place of the inspector of a VHDX, which wants to see all bytes up to its size."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        try:
+            header = vhdx.read(file)
+        except ValueError as error:
+            raise errors.FormatMismatch(f'The vhdx image is malformed: {error}.') from None
+        self.metadata = header.metadata
+        self.virtual_size = header.virtual_size
+
+    def finish(self) -> None:
+        pass
+
+    def safety_check(self) -> None:
+        """external_references has the only check."""
+
+
 class _FixedVHD(format_inspector.VHDInspector):
-    """A VHD of fixed size: a plain disk, and a footer where the inspector looks for a header."""
+    """A VHD of fixed size: its header comes as a footer after the plain disk."""
 
 
-def _fixed_vhd(file, size):
+def _fixed_vhd(file: BinaryIO, size: int) -> dict[str, Any]:
+    """The inspector of a VHD of fixed size by its name; empty if the file is none."""
     if size % 512 or size < 1024:
         return {}
     file.seek(size - 512)
@@ -221,25 +259,35 @@ def _fixed_vhd(file, size):
     return {'vhd': inspector} if fixed and inspector.format_match else {}
 
 
-def _check_unknown(head, disk_format):
-    for magic, name in references.UNKNOWN.items():
+def _check_other_formats(head: bytes, disk_format: str) -> None:
+    """Refuse formats that only QEMU recognizes."""
+    for magic, name in external_references.OTHER_FORMATS.items():
         if head.startswith(magic) and disk_format != name:
             raise errors.FormatMismatch(
                 f'The content is {name}, but disk_format says {disk_format}.'
             )
 
 
-def _references(found, file):
-    """For each format that was found, what is unsafe in it besides what its inspector tells."""
+def _references(found: dict[str, Any], file: BinaryIO) -> dict[str, str | None]:
+    """For each found format, the reference to another file that its inspector misses, or None."""
     file.seek(0)
     head = file.read(HEAD)
     unsafe = {}
     for name, inspector in found.items():
-        check = references.CHECKS.get(name)
+        check = external_references.CHECKS.get(name)
         if check is None or isinstance(inspector, _FixedVHD):
             continue
         try:
             unsafe[name] = check(inspector, file, head)
-        except Exception:  # as with the inspectors
-            raise errors.FormatMismatch(f'The {name} image is malformed.') from None
+        except Exception:  # as in _check_safety()
+            raise _uncheckable(name) from None
     return unsafe
+
+
+def is_recognized(path: str, disk_format: str) -> bool:
+    """Whether the content of a file has the signature of this format. No file has one of raw."""
+    with open(path, 'rb') as file:
+        try:
+            return disk_format in _recognized(file, os.fstat(file.fileno()).st_size, disk_format)
+        except errors.FormatMismatch:
+            return False

@@ -1,112 +1,134 @@
-"""Opening what an import names: to checked addresses only, whatever the source says.
+"""Opens the source of an import, and connects only to addresses that the import filter checked.
 
-One source is one connection of our own making: no pool, no proxy from the
-environment, no cookies, no decoding, and redirects are followed by hand, each
-through the import filter again. What is here already is not sent again if the
-source proves that it still has the same file.
+Each request uses one new connection: no pool, no proxy from the environment, no
+cookies, no decoding. Redirects are followed here, each through the import filter
+again. If the source proves that its file is still the same, bytes that an earlier
+claim received are not sent again.
 """
 
-import http.client
+import http
 import time
 import urllib.parse
+from collections.abc import Callable
+from typing import NoReturn, Self
 
 from glance.domain import errors
-from glance.domain.import_filter import mask
-from glance.image_data import heads, patience
-from glance.image_data.connections import Asking, Means, ascii_only
+from glance.domain.checkpoint import Checkpoint
+from glance.domain.fetch_limits import FetchLimits
+from glance.domain.import_filter import ImportFilter, mask
+from glance.image_data import response_headers, transfer_limits
+from glance.image_data.http_response import Response
 from glance.image_data.proxies import Proxy
+from glance.image_data.source_request import Fetch, SourceRequest, ascii_only
+from glance.interfaces.resolver import Resolver
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
+# How gzip, compress and zstd begin; no disk format begins like this.
+COMPRESSED = (b'\x1f\x8b', b'\x1f\x9d', b'\x28\xb5\x2f\xfd')
 
 
 def open(
-    address,
-    allowed,
-    resolver,
+    url: str,
+    import_filter: ImportFilter,
+    resolver: Resolver,
+    limits: FetchLimits,
     *,
-    connect_timeout,
-    read_timeout,
-    size_cap,
-    total_timeout=0,
-    minimum_rate=0,
-    proxy=None,
-    ca_file=None,
-    on_wait=None,
-    checkpoint=None,
-):
-    """Connect to a source, ask for the file, and read the head of the answer.
+    on_wait: Callable[[], object] | None = None,
+    checkpoint: Checkpoint | None = None,
+    accept_encoded: bool = False,
+) -> 'Source':
+    """Connect to a source, request the file, and read the response headers.
 
-    allowed          the ImportFilter
-    connect_timeout  seconds in which one of the addresses of the host must
-                     accept a connection, TLS included
-    read_timeout     seconds of silence after which the source is given up
-    size_cap         bytes above which it is refused
-    total_timeout    seconds from now until the last byte, redirects included;
-                     0 is no limit
-    minimum_rate     bytes per second to be sent while they are waited for
-    proxy            http://[user:password@]host:port, or None; that of the
-                     environment is never asked
-    ca_file          certificates to trust besides the system's
-    on_wait          called every few seconds while nothing comes; what it
-                     raises ends the wait
-    checkpoint       the Checkpoint of what is here already: the source is asked
-                     to go on behind it, and Source.begins_at says whether it does
+    on_wait         called every few seconds while the source is silent; an exception
+                    from it ends the wait
+    checkpoint      says which bytes are here already. The source is asked for the rest,
+                    and Source.begins_at says whether it sends only that.
+    accept_encoded  accept a response that says that its file is compressed. Some sources
+                    say it of a plain file, so the caller must look at the content, and
+                    call Source.refuse_encoded() if the file is not plain.
 
-    Returns a Source, to be used in a with statement or to be closed.
+    Returns a Source; use it in a with statement, or close it.
 
-    Raises SourceRefused, SourceUnreachable, SourceAnswered, SourceEmpty or
-    SourceTooLarge, each in one sentence with the address masked.
+    Raises SourceRefused, SourceUnreachable, SourceBadResponse, SourceEmpty or
+    SourceTooLarge. The message is one sentence with the masked URL.
     """
-    means = Means(
-        connect_timeout,
-        read_timeout,
-        total_timeout,
-        patience.end(total_timeout),
-        minimum_rate,
-        Proxy.of(proxy, resolver) if proxy else None,
-        ca_file,
+    fetch = Fetch(
+        limits,
+        transfer_limits.end(limits.total_timeout),
+        Proxy.from_url(limits.proxy, resolver) if limits.proxy else None,
         on_wait or (lambda: None),
+        accept_encoded,
     )
-    rest = checkpoint and _ask(address, allowed, resolver, means, size_cap, checkpoint)
-    return rest or _ask(address, allowed, resolver, means, size_cap)
+    if checkpoint is not None:
+        rest = _request(url, import_filter, resolver, fetch, checkpoint)
+        if rest is not None:
+            return rest
+    whole = _request(url, import_filter, resolver, fetch)
+    assert whole is not None
+    return whole
 
 
-def _ask(address, allowed, resolver, means, size_cap, checkpoint=None):
-    """The Source to which an address leads; None if it has to be asked without the checkpoint."""
+def _request(
+    url: str,
+    import_filter: ImportFilter,
+    resolver: Resolver,
+    fetch: Fetch,
+    checkpoint: Checkpoint | None = None,
+) -> 'Source | None':
+    """Request a URL and follow redirects. None if the checkpoint is of no use to the source."""
     login = None
-    for number in range(MOST_REDIRECTS + 1):
-        target = allowed.check(address, resolver)
+    requested = set()
+    asks_for_cookie = False
+    fact = f'and redirected more than {MAX_REDIRECTS} times in a row'
+    for number in range(MAX_REDIRECTS + 1):
+        requested.add(url)
+        target = import_filter.verify(url, resolver)
         if number == 0:
-            login = target.login  # of the first address only; redirects are not handed it
-        asking = Asking(address, target, means)
+            login = target.login  # only for the first URL; the targets of redirects do not get it
+        request = SourceRequest(url, target, fetch)
         try:
-            answer = asking.answer(login, checkpoint)
-            led_to = answer.headers.get('location') if answer.status in REDIRECTS else None
-            if led_to is None:
-                if checkpoint and not _is_of_use(answer, checkpoint):
-                    asking.close()
+            response = request.send(login, checkpoint)
+            next_url = _redirected(url, response)
+            if next_url is None:
+                if checkpoint and not _accepts_checkpoint(response, checkpoint):
+                    request.close()
                     return None
-                return Source(asking, answer, size_cap, checkpoint)
-            # http.client reads headers as Latin-1.
-            address = urllib.parse.urljoin(
-                address, ascii_only(led_to.encode('latin-1', 'replace'))
-            )
-            login = None
-            asking.close()
+                return Source(request, response, fetch, checkpoint)
+            request.close()
         except BaseException:
-            asking.close()
+            request.close()
             raise
-    raise errors.SourceAnswered(
-        mask(address), answer.status, f'and led on more than {MOST_REDIRECTS} times in a row'
-    )
+        url, login = next_url, None
+        asks_for_cookie = asks_for_cookie or bool(response.headers.all('set-cookie'))
+        if asks_for_cookie and url in requested:
+            fact = 'and redirected in a circle'
+            break
+    if asks_for_cookie:
+        fact += '; it asks for a cookie, and cookies are not sent'
+    raise errors.SourceBadResponse(mask(url), response.status, fact)
 
 
-def _is_of_use(answer, checkpoint):
-    """Whether a request for the rest was answered with the rest, the whole, or an error."""
-    if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
-        return heads.continues(answer, checkpoint)
-    return answer.status not in (
+def _redirected(url: str, response: Response) -> str | None:
+    """The URL that a response redirects to, or None."""
+    location = response.headers.get('location') if response.status in REDIRECTS else ''
+    if not location:
+        return None
+    # Headers are decoded as Latin-1.
+    try:
+        found = urllib.parse.urljoin(url, ascii_only(location.encode('latin-1', 'replace')))
+        return urllib.parse.urldefrag(found).url
+    except ValueError:
+        raise errors.SourceBadResponse(
+            mask(url), response.status, 'and a Location that is no URL'
+        ) from None
+
+
+def _accepts_checkpoint(response: Response, checkpoint: Checkpoint) -> bool:
+    """Whether a request for the rest was answered with the rest, the whole file, or an error."""
+    if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+        return response_headers.continues(response, checkpoint)
+    return response.status not in (
         http.HTTPStatus.NOT_MODIFIED,
         http.HTTPStatus.PRECONDITION_FAILED,
         http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -116,74 +138,99 @@ def _is_of_use(answer, checkpoint):
 class Source:
     """A file that is being sent.
 
-    name       the address it comes from, masked
-    size       bytes of the whole file as announced, or None
-    validator  what proves later that it is the same file, or None
-    begins_at  bytes of the file that are not sent, because they are here already
+    name        the masked URL
+    size        bytes of the whole file as announced, or None
+    validator   identifies this state of the file later, or None
+    begins_at   bytes at the begin of the file that are not sent, because they are here
+    is_encoded  whether the response says that the file is compressed
     """
 
-    def __init__(self, asking, answer, size_cap, checkpoint=None):
-        self.name = asking.name
+    def __init__(
+        self,
+        request: SourceRequest,
+        response: Response,
+        fetch: Fetch,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        self.name = request.name
+        self.is_encoded = response_headers.is_encoded(response)
+        self._status = response.status
         self.begins_at = 0
-        if answer.status == http.HTTPStatus.PARTIAL_CONTENT and checkpoint is not None:
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT and checkpoint is not None:
             self.begins_at = checkpoint.offset
-        elif answer.status != http.HTTPStatus.OK:
-            raise errors.SourceAnswered(
-                self.name, answer.status, http.client.responses.get(answer.status, '')
-            )
-        self.size = heads.length(self.name, answer)
-        self.validator = heads.validator(answer.headers)
-        if self.begins_at:
-            self.size, self.validator = heads.whole(answer), checkpoint.validator
-        self._asking = asking
-        self._answer = answer
-        self._cap = size_cap
-        self._came = self.begins_at
+        elif response.status != http.HTTPStatus.OK:
+            raise errors.SourceBadResponse(self.name, response.status, _phrase(response.status))
+        self.size = length = response_headers.content_length(self.name, response)
+        self.validator = response_headers.validator(response.headers)
+        if self.begins_at and checkpoint is not None:
+            self.size = response_headers.total_size(response)
+            self.validator = checkpoint.validator
+        self._request = request
+        self._body = request.body(response, length)
+        self._is_chunked = response.is_chunked
+        self._size_cap = size_cap = fetch.limits.size_cap
+        self._received = self.begins_at
         self._ended = False
+        if self.is_encoded and not fetch.accept_encoded:
+            self.refuse_encoded()
         if self.size == 0:
             raise errors.SourceEmpty(self.name)
         if self.size is not None and self.size > size_cap:
             raise errors.SourceTooLarge(size_cap)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def close(self):
-        """Hang up. Idempotent."""
-        self._asking.close()
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self._request.close()
 
-    def rest(self, seconds):
-        """Do not listen for a while. It counts as waiting for the source."""
+    def refuse_encoded(self) -> NoReturn:
+        """Raise the error of a source that sent an encoded file."""
+        raise errors.SourceBadResponse(
+            self.name, self._status, 'with an encoded file, though the plain one was asked for'
+        )
+
+    def pause(self, seconds: float) -> None:
+        """Do not read for some seconds. They count as time in which the source was waited for."""
         if not self._ended:
             time.sleep(seconds)
-            self._asking.patience.heard(0, seconds)
+            self._request.limits.received(0, seconds)
 
-    def read(self, most):
-        """What has come, so many bytes at most; waits for the first. b'' at the end.
+    def read(self, most: int) -> bytes:
+        """The bytes that have arrived, at most `most` of them; b'' at the end.
 
-        Raises SourceUnreachable when the source falls silent or the connection
-        breaks, SizeMismatch when it ends too early, SourceEmpty, SourceTooLarge.
+        Waits for the first byte.
+
+        Raises SourceUnreachable when the source is silent for too long or the
+        connection breaks, SizeMismatch when the file ends too early, SourceEmpty,
+        SourceTooLarge, SourceBadResponse when an encoded file is compressed indeed.
         """
         if self._ended:
             return b''
-        with self._asking.translated(f'after {self._came} bytes'):
-            try:
-                piece = self._answer.read1(most)
-            except http.client.IncompleteRead:
-                if self.size is None:
-                    raise ConnectionResetError from None  # amid a chunk
-                piece = b''
-        self._came += len(piece)
-        self._asking.patience.useful(len(piece))
-        if self._came > self._cap:
-            raise errors.SourceTooLarge(self._cap)
-        if not piece or self._came == self.size:
+        with self._request.errors_translated(f'after {self._received} bytes'):
+            piece = self._body.read1(most)
+        if self.is_encoded and not self._received and piece.startswith(COMPRESSED):
+            self.refuse_encoded()  # without waiting for the rest
+        self._received += len(piece)
+        self._request.limits.payload(len(piece))
+        if self._received > self._size_cap:
+            raise errors.SourceTooLarge(self._size_cap)
+        # A body in chunks must also end well-formed where its size is known.
+        if not piece or (self._received == self.size and not self._is_chunked):
             self._ended = True
-            if self.size is not None and self._came != self.size:
-                raise errors.SizeMismatch(self.size, self._came)
-            if self._came == 0:
+            if self.size is not None and self._received != self.size:
+                raise errors.SizeMismatch(self.size, self._received)
+            if self._received == 0:
                 raise errors.SourceEmpty(self.name)
         return piece
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ''

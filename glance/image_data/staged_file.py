@@ -1,92 +1,106 @@
-"""A staged file while it is received: its writing, its syncing, and its checkpoints."""
+"""A staged file while it is received: writing, syncing and checkpoints, in native threads."""
 
 import contextlib
 import time
+from typing import Any, Self
 
 from glance import threads
 from glance.domain import errors
+from glance.domain.checkpoint import Checkpoint
 from glance.image_data import checkpoints, files
-from glance.image_data.stages import Stage
+from glance.image_data.pipeline import PipelineStage
 
-PLACE = 'the staging area'
-PATIENCE = 2.0  # seconds to wait for the last checkpoint of a file that is handed back
+STAGING_AREA = 'the staging area'  # how messages call it
+LAST_CHECKPOINT_TIMEOUT = 2.0  # seconds to wait for the checkpoint of a file that is handed back
 
-_CUT = object()  # first of all: what stands behind the bytes that stay goes
-_LAST = object()  # in place of a Checkpoint: all is written
+# Two commands for the writer, in place of a chunk.
+_TRUNCATE = object()  # remove all that follows the bytes that are kept
+_SYNC = object()  # make all bytes durable
 
 
 class StagedFile:
-    """A file that is written at its end, by stages.
+    """A file to which pipeline stages append.
 
-    path       it is made new, unless begins_at bytes of what is there stay
-    stage      takes chunks of bytes to write, and what sync() and mark() put
-    syncs      what makes durable meanwhile; to be waited for after stage
-    written    bytes in the file, those that stayed too
+    path       a new file, unless begins_at bytes of the existing one are kept
+    writer     the stage that writes chunks of bytes; sync() and checkpoint() use it too
+    syncer     the stage that makes bytes durable and writes checkpoints; wait for it
+               after the writer
+    disk       the disk that the file is on
+    written    bytes in the file, those that were kept included
     """
 
-    def __init__(self, path, begins_at, pool):
+    def __init__(
+        self, path: str, begins_at: int, pool: threads.NativePool, disk: files.Disk = files.DISK
+    ) -> None:
         self._os = os = threads.original('os')
+        self._disk = disk
         self._path = path
-        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         if begins_at:
             self._handle = files.open_plain(path, os.O_WRONLY | os.O_APPEND)
         else:
             checkpoints.remove(path)
-            # Not O_TRUNC: it takes long for a large file, and an earlier try may have been linked.
+            # Not O_TRUNC: truncating a large file takes long, and an earlier attempt may have
+            # linked this file into the store.
             files.remove(path, pool)
-            self._handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+            flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL
+            self._handle = os.open(path, flags, 0o600)
         self.written = begins_at
-        self.stage = Stage(self._write, pool)
-        self.syncs = Stage(self._sync, pool)
+        self.writer: PipelineStage[Any] = PipelineStage(self._write, pool)
+        self.syncer: PipelineStage[Checkpoint] = PipelineStage(self._sync, pool)
         if begins_at:
-            self.stage.put(_CUT)
+            self.writer.put(_TRUNCATE)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
-        # In this order: what is written may still ask for a sync.
-        self.stage.at_rest(lambda: self.syncs.at_rest(lambda: self._os.close(self._handle)))
+    def __exit__(self, *_exception: object) -> None:
+        # In this order, because a busy writer may still give work to the syncer.
+        self.writer.call_when_idle(
+            lambda: self.syncer.call_when_idle(lambda: self._os.close(self._handle))
+        )
 
-    def expect(self, size):
-        """Raise StorageFull if there is no room to make it so large; None is any size."""
-        if (size or 0) - self.written > files.room(self._handle):
-            raise errors.StorageFull(f'{PLACE} for the {size} bytes that the source announced')
+    def require_room(self, size: int | None) -> None:
+        """Raise StorageFull if the file cannot grow to this size. None is always accepted."""
+        if (size or 0) - self.written > self._disk.free_bytes(self._handle):
+            raise errors.StorageFull(
+                f'{STAGING_AREA} for the {size} bytes that the source announced'
+            )
 
-    def mark(self, checkpoint):
-        """Note a Checkpoint once all before it is durable, while more is written."""
-        self.stage.put(checkpoint)
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint once all bytes before it are durable, while more are written."""
+        self.writer.put(checkpoint)
 
-    def sync(self):
-        """Make all durable that was put so far."""
-        self.stage.put(_LAST)
+    def sync(self) -> None:
+        """Make durable all bytes that were given to the writer so far."""
+        self.writer.put(_SYNC)
 
-    def close_at(self, checkpoint):
-        """Note the last Checkpoint of a file at rest, if the disk is quick enough for it."""
-        until = time.monotonic() + PATIENCE
+    def checkpoint_at_end(self, checkpoint: Checkpoint) -> None:
+        """Write the last checkpoint of an idle file, if the disk is fast enough for it."""
+        until = time.monotonic() + LAST_CHECKPOINT_TIMEOUT
 
-        def on_wait():
+        def on_wait() -> None:
             if time.monotonic() > until:
                 raise TimeoutError
 
-        self.syncs.put(checkpoint)
-        with contextlib.suppress(OSError):  # then an earlier one counts, if there is any
-            self.syncs.wait_until(0, on_wait)
+        self.syncer.put(checkpoint)
+        with contextlib.suppress(OSError):  # an earlier checkpoint, if there is one, stays valid
+            self.syncer.wait_until(0, on_wait)
 
-    def _write(self, chunk):
-        if chunk is _CUT:
+    def _write(self, chunk: Any) -> None:
+        """Write bytes, or do what a command or Checkpoint in their place asks for."""
+        if chunk is _TRUNCATE:
             self._os.ftruncate(self._handle, self.written)
-        elif chunk is _LAST:
-            self._os.fdatasync(self._handle)
+        elif chunk is _SYNC:
+            self._disk.sync(self._handle)
         elif not isinstance(chunk, bytes):
-            self.syncs.put(chunk)
-        elif len(chunk) > files.room(self._handle):  # others may be filling the disk, too
-            raise errors.StorageFull(PLACE)
+            self.syncer.put(chunk)
+        elif len(chunk) > self._disk.free_bytes(self._handle):  # other programs fill the disk, too
+            raise errors.StorageFull(STAGING_AREA)
         else:
-            files.write_all(self._handle, chunk)
+            self._disk.write_all(self._handle, chunk)
             self.written += len(chunk)
 
-    def _sync(self, checkpoint):
-        self._os.fdatasync(self._handle)
-        with contextlib.suppress(OSError):  # the bytes are safe, and an earlier one is true
+    def _sync(self, checkpoint: Checkpoint) -> None:
+        self._disk.sync(self._handle)
+        with contextlib.suppress(OSError):  # the bytes are safe; an earlier checkpoint is valid
             checkpoints.write(self._path, checkpoint)

@@ -1,58 +1,83 @@
-"""What callers can do with tasks."""
+"""The task service: what a caller can do with tasks."""
 
 import collections.abc
+import copy
 import datetime
+import logging
 import typing
 import uuid
 
-from glance import interfaces
 from glance.domain import errors
 from glance.domain.caller import Caller
-from glance.domain.entry import Entry
+from glance.domain.entry import Entry, plain_work
+from glance.domain.image import UUID
 from glance.domain.listing import Listing
-from glance.domain.task import Task
+from glance.domain.task import RESERVED_TYPES, Task
+from glance.interfaces.executor import TaskExecutor
+from glance.interfaces.flow import Flow
+from glance.interfaces.queue import TaskQueue
+from glance.interfaces.repositories import TaskRepository
+from glance.interfaces.task_type import ApiService, Plan, TaskType
+from glance.interfaces.writes import WrongWrite
 
-Planner = collections.abc.Callable[..., dict[str, typing.Any]]
+LOG = logging.getLogger(__name__)
 
 
 class Tasks:
     """Accepts, shows and cancels tasks.
 
-    planners  task type to a function (input, by=caller) that checks the input
-              and returns the work of the entry
-    versions  task type to the version of its flow
+    types    by name: the task types
+    service  what they may use to plan a task
+    broken   by name: why a task type that is installed cannot be used
+
+    The attribute types has the names of the types that users can create, and
+    known_types also those that only the service creates.
     """
 
     def __init__(
         self,
-        repository: interfaces.TaskRepository,
-        queue: interfaces.TaskQueue,
-        executor: interfaces.TaskExecutor,
-        planners: collections.abc.Mapping[str, Planner],
-        versions: collections.abc.Mapping[str, int],
+        repository: TaskRepository,
+        queue: TaskQueue,
+        executor: TaskExecutor,
+        types: collections.abc.Mapping[str, TaskType],
+        service: ApiService,
+        broken: collections.abc.Mapping[str, str] | None = None,
     ) -> None:
         self._repository = repository
         self._queue = queue
         self._executor = executor
-        self._planners = planners
-        self._versions = versions
+        self._types = types
+        self._service = service
+        self._broken = broken or {}
+        self.types = tuple(name for name, known in types.items() if known.postable)
+        self.known_types = tuple(dict.fromkeys((*self.types, *types, *RESERVED_TYPES)))
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The task types that can be created."""
-        return tuple(self._planners)
-
-    def create(self, type_: str, given: typing.Any, *, by: Caller) -> Task:
-        """Accept a task: once this returns, it will end.
-
-        Raises Invalid, Forbidden, TooLarge or SourceRefused for what was
-        given, ImageExists for an image id that is taken.
-        """
-        if type_ not in self._planners:
-            raise errors.Invalid(
-                f'"type" must be one of {", ".join(self._planners)}, not {type_[:80]}.'
+    def type(self, name: str) -> TaskType:
+        """A type that users can create. Raises Invalid, or PluginBroke for a broken plug-in."""
+        if name in self._broken:
+            LOG.error(
+                'A task of type "%s" cannot be accepted: %s',
+                name,
+                self._broken[name],
+                extra={'action': 'task_type_broken'},
             )
-        work = self._planners[type_](given, by=by)
+            raise errors.PluginBroke(f'task type "{name}"')
+        if name not in self.types:
+            raise errors.Invalid(
+                f'"type" must be one of {", ".join(self.types)}, not {name[:80]}.'
+            )
+        return self._types[name]
+
+    def create(self, type_: str, given: dict[str, typing.Any], *, by: Caller) -> Task:
+        """Accept a task. An accepted task will end, even if processes die.
+
+        given  the input, which fits the input_schema of the type
+
+        Raises what the plan() of the type raises, what its writes raise, and
+        PluginBroke if it breaks the rules of task types.
+        """
+        task_type = self.type(type_)
+        plan = self._plan(task_type, given, by)
         at = datetime.datetime.now(datetime.UTC)
         task = Task(
             id=str(uuid.uuid4()),
@@ -61,16 +86,34 @@ class Tasks:
             input=given,
             created_at=at,
             updated_at=at,
-            image_id=work.get('image_id'),
+            image_id=plan.image_id,
             request_id=by.request_id,
             user_id=by.user_id,
         )
-        self._repository.add(task, Entry(task.id, type_, self._versions[type_], work))
+        entry = Entry(task.id, type_, task_type.flow.version, dict(plan.work))
+        try:
+            self._repository.add(task, entry, plan.writes)
+        except WrongWrite as error:
+            raise _broke(type_, 'planned a write that a POST cannot make', error) from error
         self._executor.submit(task.id)
         return task
 
+    def _plan(self, task_type: TaskType, given: dict[str, typing.Any], by: Caller) -> Plan:
+        """The plan of a new task; its work is plain data."""
+        name = task_type.flow.type
+        try:
+            plan = task_type.plan(copy.deepcopy(given), by, self._service)
+        except errors.GlanceError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise _broke(name, 'failed to plan a task', error) from error
+        try:
+            return _plain(plan, task_type.flow)
+        except Exception as error:
+            raise _broke(name, 'made a plan that cannot be used', error) from error
+
     def get(self, task_id: str, *, by: Caller) -> Task:
-        """Raises TaskNotFound."""
+        """A task that the caller may see. Raises TaskNotFound."""
         return self._repository.get(task_id, owner=_owner(by))
 
     def list(self, listing: Listing, *, by: Caller) -> collections.abc.Sequence[Task]:
@@ -82,12 +125,31 @@ class Tasks:
         return self._repository.of_image(image_id, owner=_owner(by))
 
     def cancel(self, task_id: str, *, by: Caller) -> None:
-        """Ask a task to stop; it ends as a failure soon. Raises TaskNotFound, Conflict."""
+        """Ask a task to stop. It soon ends with failure. Raises TaskNotFound, Conflict."""
         task = self.get(task_id, by=by)
         if not self._queue.cancel(task.id):
             raise errors.Conflict(f'Task {task.id} has ended; it cannot be cancelled.')
         self._executor.cancel(task.id)
 
 
+def _plain(plan: Plan, flow: Flow) -> Plan:
+    """The plan as plain data. What it raises says what is wrong with the plan."""
+    if not isinstance(plan, Plan):
+        raise TypeError(f'plan() returned {type(plan).__name__}, not a Plan')
+    if plan.image_id is not None and not UUID.fullmatch(plan.image_id):
+        raise ValueError('Plan.image_id is not a UUID')
+    work = plain_work(plan.work, provided=flow.provided())
+    return Plan(work, plan.image_id, tuple(plan.writes))
+
+
+def _broke(name: str, what: str, error: BaseException) -> errors.PluginBroke:
+    """Log what a plug-in did; returns the error for the client."""
+    LOG.error(
+        'The task type "%s" %s', name, what, exc_info=error, extra={'action': 'task_type_broken'}
+    )
+    return errors.PluginBroke(f'task type "{name}"')
+
+
 def _owner(by: Caller) -> str | None:
+    """The project whose tasks the caller may see; None: all tasks."""
     return None if by.is_admin else by.project_id

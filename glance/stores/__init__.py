@@ -1,1 +1,1 @@
-"""Where image bytes end up."""
+"""Stores: the places that keep the bytes of images."""

@@ -1,99 +1,128 @@
-"""Images as files in one folder: file://<folder>/<image id>.<lease number>."""
+"""A store that keeps images as files of one folder: file://<folder>/<image id>.<lease number>."""
 
 import contextlib
 import errno
 import os.path
+import pathlib
 import re
+import typing
+from collections.abc import Callable
+from typing import BinaryIO
 
-from glance import interfaces, threads
+from glance import threads
+from glance.conf import _file_store
 from glance.domain import errors
 from glance.domain.image import UUID
-from glance.image_data import copies, files
+from glance.image_data import file_copy, files
+from glance.interfaces.store import ImageStore
 
 _NAME = re.compile(rf'{UUID.pattern}\.[0-9]+')
-# The staged file cannot be linked: another file system, one without links, too many of them.
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
+# The staged file cannot be linked: another file system, one without links, or too many links.
+_CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 
 
-class FilesystemStore(interfaces.ImageStore):
-    """Links a staged file into its folder; copies it from another file system.
+class FilesystemStore(ImageStore):
+    """Links staged files into its folder, or copies them from another file system.
 
-    datadir    the folder, made if need be
-    file_perm  permissions of stored files; 0 leaves them to their owner alone
+    datadir    the folder; it is made if it does not exist
+    file_perm  the permissions of stored files; with 0 only their owner may read them
+    disk       the disk that the folder is on
+    pool       copies, compares and removes files; a pool of its own by default
     """
 
-    def __init__(self, datadir, file_perm=0):
-        self._folder = files.own_folder(datadir, 'image store')
-        self._file_perm = file_perm
-        self._pool = threads.NativePool(4, 'store')
+    options = _file_store.OPTS
 
-    def location_of(self, image_id, number):
+    def __init__(
+        self,
+        datadir: str,
+        file_perm: int = 0,
+        *,
+        disk: files.Disk = files.DISK,
+        pool: threads.NativePool | None = None,
+    ) -> None:
+        self._folder = files.ensure_folder(datadir, 'image store')
+        self._file_perm = file_perm
+        self._disk = disk
+        self._pool = pool or threads.NativePool(4, 'store')
+
+    @classmethod
+    def local_folder(cls, name: str, section: typing.Any) -> str:
+        folder: str | None = section.filesystem_store_datadir
+        if not folder:
+            raise errors.ConfigError(
+                f'[{name}] filesystem_store_datadir is missing: the directory of this store.'
+            )
+        return folder
+
+    @classmethod
+    def from_conf(cls, folder: pathlib.Path | None, section: typing.Any) -> typing.Self:
+        return cls(str(folder), file_perm=section.filesystem_store_file_perm)
+
+    def owns(self, url: str) -> bool:
+        return url.startswith(f'file://{self._folder}/')
+
+    def location_of(self, image_id: str, number: int) -> str:
         return f'file://{self._folder}/{image_id}.{number:d}'
 
-    def add(self, url, path, *, on_progress=lambda stored: None):
+    def add(
+        self, url: str, path: str, *, on_progress: Callable[[int], None] = lambda stored: None
+    ) -> None:
         target = self._path(url)
-        try:
+        with files.named_errors('the image store'):
             self._place(path, target, on_progress)
             if self._file_perm:
                 threads.original('os').chmod(target, self._file_perm)
-            files.waited_for(
-                self._pool.submit(files.sync_folder, self._folder), lambda: on_progress(0)
-            )
-        except OSError as error:
-            if files.is_full(error):
-                raise errors.StorageFull('the image store') from error
-            raise
+            syncing = self._pool.submit(files.sync_folder, self._folder)
+            files.wait_for(syncing, lambda: on_progress(0), self._pool.tick)
 
-    def open(self, url):
+    def open(self, url: str) -> BinaryIO:
         path = self._path(url)
         try:
-            return open(path, 'rb', buffering=0)  # servers send from its descriptor
+            return open(path, 'rb', buffering=0)  # servers use its descriptor to send it
         except OSError as error:
             raise errors.Unavailable(
                 f'The bytes at {os.path.basename(path)} cannot be read.'
             ) from error
 
-    def delete(self, url):
+    def delete(self, url: str) -> None:
         files.remove(self._path(url), self._pool)
 
-    def _path(self, url):
+    def _path(self, url: str) -> str:
         folder, _slash, name = url.removeprefix('file://').rpartition('/')
         if not url.startswith('file://') or folder != self._folder or not _NAME.fullmatch(name):
             raise errors.Unavailable(f'There is nothing of this image store at {url}.')
         return f'{folder}/{name}'
 
-    def _link(self, path, target):
-        threads.original('os').link(path, target, follow_symlinks=False)
-
-    def _place(self, path, target, on_progress):
-        """Give the staged file its name in the store, or a copy of it; never overwrite."""
+    def _place(self, path: str, target: str, on_progress: Callable[[int], None]) -> None:
+        """Link or copy the staged file to its name in the store. Never overwrites a file."""
         try:
-            self._link(path, target)
+            self._disk.link(path, target)
             return
         except FileExistsError:
             if os.path.samefile(path, target):
                 return
         except OSError as error:
-            if error.errno not in _NO_LINK:
+            if error.errno not in _CANNOT_LINK:
                 raise
             try:
-                copies.Copy(path, target).make(self._pool, on_progress)
+                copy = file_copy.FileCopy(path, target, disk=self._disk)
+                copy.make(self._pool, on_progress)
                 return
             except FileExistsError:
                 pass
         comparing = self._pool.submit(_same, path, target)
-        if not files.waited_for(comparing, lambda: on_progress(0)):
+        if not files.wait_for(comparing, lambda: on_progress(0), self._pool.tick):
             raise errors.ForeignFile(os.path.basename(target))
 
 
-def _same(path, other):
+def _same(path: str, other: str) -> bool:
     """Whether two files hold the same bytes."""
     system = threads.original('os')
     if system.stat(path).st_size != system.stat(other).st_size:
         return False
     with contextlib.ExitStack() as handles:
-        one, two = (copies.opened(handles, each, system.O_RDONLY) for each in (path, other))
-        while data := system.read(one, copies.AT_ONCE):
-            if data != system.read(two, copies.AT_ONCE):
+        one, two = (file_copy.opened(handles, each, system.O_RDONLY) for each in (path, other))
+        while data := system.read(one, file_copy.CHUNK):
+            if data != system.read(two, file_copy.CHUNK):
                 return False
     return True

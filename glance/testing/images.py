@@ -329,6 +329,10 @@ def qed() -> bytes:
     return b'QED\0'.ljust(4096, b'\0')
 
 
-def luks() -> bytes:
-    """The head of a disk that is encrypted by LUKS, version 1."""
-    return struct.pack('>6sH', b'LUKS\xba\xbe', 1).ljust(4096, b'\0')
+def luks(version: int = 1, *, payload: int = 8) -> bytes:
+    """The head of a disk that is encrypted by LUKS.
+
+    payload  the sector at which the encrypted disk begins
+    """
+    head = struct.pack('>6sH', b'LUKS\xba\xbe', version).ljust(104, b'\0')
+    return (head + struct.pack('>I', payload)).ljust(4096, b'\0')

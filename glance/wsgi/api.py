@@ -1,25 +1,29 @@
 """application, for a WSGI server with native threads (GLANCE_THREADS=green for one with green).
 
-Configured as glance-api is: the usual files, or OS_GLANCE_CONFIG_DIR. What
-must not live through a fork is made after it: by uWSGI's post-fork hook, by
-application.start() in that of another server, else by the first request of
-each process. From then on the process runs tasks as well, unless [task]
-conduct is false, until application.stop(), which is called at its exit at the
-latest.
+It reads the same configuration as glance-api: the usual files, or those in
+OS_GLANCE_CONFIG_DIR. The service must be built after a fork. uWSGI's post-fork
+hook does this; another server can call application.start() in its own hook.
+Otherwise the first request of each process does it. From then on, the process
+also runs tasks, unless [task] conduct is false. application.stop() ends that; it
+is called at the exit of the process at the latest.
 """
 
 from glance import threads
 
 threads.use(threads.NATIVE)  # before anything that knows sockets is imported
 
+import collections.abc
 import logging
 import os
 import threading
+import typing
 
 from glance import bootstrap
-from glance.api import app  # noqa: F401 - once, before a server that forks does
+from glance.api import app  # noqa: F401 - imported once, before the fork
+from glance.api.errors import error_response
 from glance.cmd import _start
 from glance.domain import errors
+from glance.wsgi import requests
 
 LOG = logging.getLogger(__name__)
 
@@ -27,25 +31,32 @@ PROGRAM = 'glance-api'
 
 
 class _Application:
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process = None
-        self._built = None
+        self._process: int | None = None  # the process in which it was built
+        self._built: bootstrap.Application
         self._stopped = False
 
-    def __call__(self, environ, start_response):
-        return self.start().api(environ, start_response)
+    def __call__(
+        self, environ: dict[str, typing.Any], start_response: typing.Any
+    ) -> collections.abc.Iterable[bytes]:
+        api = self.start().api
+        fault = requests.complete(environ)
+        if fault is not None:
+            api = error_response(environ, 400, fault)
+        body: collections.abc.Iterable[bytes] = api(environ, start_response)
+        return body
 
-    def start(self):
-        """Build and start the service in this process, unless that was done; returns it."""
+    def start(self) -> bootstrap.Application:
+        """Build and start the service in this process at the first call; returns it."""
         if self._process != os.getpid():
             with self._lock:
                 if self._process != os.getpid():
                     self._build()
         return self._built
 
-    def _build(self):
-        conf = _start.configure(PROGRAM, [])
+    def _build(self) -> None:
+        conf = _start.configure(PROGRAM, [], runs_tasks=lambda conf: bool(conf.task.conduct))
         self._built = bootstrap.build(conf)
         self._built.start()
         self._process = os.getpid()
@@ -57,38 +68,38 @@ class _Application:
             extra={'action': 'started'},
         )
 
-    def _stop_at_exit(self):
-        """Wait for the end of the main thread; pools would not let atexit be reached."""
+    def _stop_at_exit(self) -> None:
+        """Stop when the main thread ends: atexit would wait for the threads of pools."""
         threading.main_thread().join()
         self.stop()
 
-    def stop(self):
-        """Hand back what runs in this process, and close everything. May be called twice."""
+    def stop(self) -> None:
+        """Hand back the tasks of this process, and close everything. Can be called twice."""
         if self._process == os.getpid() and not self._stopped:
             self._stopped = True
-            LOG.info('Stopping: what runs is handed back')
+            LOG.info('Stopping: running tasks are handed back')
             self._built.stop(0)
             LOG.info('Stopped')
 
 
-def _with_uwsgi(application):
-    """Start after each fork of uWSGI, and hand back when it ends a worker.
+def _with_uwsgi(application: _Application) -> None:
+    """Start after each fork of uWSGI, and hand tasks back when uWSGI ends a worker.
 
-    The module uwsgi exists inside of uWSGI only.
+    The module uwsgi can be imported only inside uWSGI.
     """
     try:
         import uwsgi
     except ImportError:
         return
     if not {'enable-threads', 'threads'} & set(uwsgi.opt):
-        raise errors.ConfigError('uWSGI must be told enable-threads = true: tasks run in threads.')
+        raise errors.ConfigError('uWSGI needs enable-threads = true: tasks run in threads.')
 
     earlier = getattr(uwsgi, 'post_fork_hook', None)
 
-    def started():
+    def started() -> None:
         if earlier is not None:
             earlier()
-        if uwsgi.worker_id():  # not in spoolers and mules
+        if uwsgi.worker_id():  # 0 in spoolers and mules
             application.start()
 
     uwsgi.post_fork_hook = started

@@ -1,7 +1,6 @@
-"""The real queue in a real database, with what the contract suites ask of FakeQueue besides."""
+"""The real queue in a real database, as the contract suites observe it."""
 
 import datetime
-import time
 
 import sqlalchemy as sa
 
@@ -12,12 +11,10 @@ from glance.db.models import task_queue as entries
 from glance.domain.entry import Entry
 from glance.domain.leftover import Leftover
 from glance.domain.task import Status, Task
-from glance.testing import fakes
+from glance.testing.observed_queue import ObservedQueue
 
 
-class SqlQueue(task_queue.SqlTaskQueue):
-    """finish() leaves out the image: the steps of the suites make none."""
-
+class SqlQueue(task_queue.SqlTaskQueue, ObservedQueue):
     def __init__(self, url):
         self.database = sessions.open_database(url)
         migrations.sync(self.database.engine)
@@ -34,9 +31,9 @@ class SqlQueue(task_queue.SqlTaskQueue):
             Entry(task_id, type_, version, work or {}, priority),
         )
 
-    @property
-    def tasks(self):
-        return _Ends(self._tasks)
+    def status_of(self, task_id):
+        task = self._tasks.get(task_id)
+        return Status(task.status), task.message
 
     def open(self):
         return list(
@@ -47,39 +44,10 @@ class SqlQueue(task_queue.SqlTaskQueue):
             )
         )
 
-    def left(self, task_id):
-        return left(self.database, task_id)
-
-    def wait_until(self, true, *, every=0.01):
-        end = time.monotonic() + fakes.PATIENCE
-        while not true():
-            if time.monotonic() > end:
-                raise TimeoutError('Nothing came of it.')
-            time.sleep(every)
-
-    def end_of(self, task_id):
-        self.wait_until(lambda: task_id not in self.open())
-        return self.tasks[task_id][0]
-
-    @staticmethod
-    def _activate(connection, image_id, lease, location, facts):
-        pass
-
-
-def left(database, task_id):
-    """What a task could not remove, in the order in which it was recorded."""
-    rows = database.read(
-        lambda connection: connection.execute(
-            sa.select(leftovers).where(leftovers.c.task_id == task_id).order_by(leftovers.c.id)
-        ).all()
-    )
-    return [Leftover(row.kind, row.address, row.store) for row in rows]
-
-
-class _Ends:
-    def __init__(self, tasks):
-        self._tasks = tasks
-
-    def __getitem__(self, task_id):
-        task = self._tasks.get(task_id)
-        return Status(task.status), task.message
+    def leftovers_of(self, task_id):
+        rows = self.database.read(
+            lambda connection: connection.execute(
+                sa.select(leftovers).where(leftovers.c.task_id == task_id).order_by(leftovers.c.id)
+            ).all()
+        )
+        return [Leftover(row.kind, row.address, row.store) for row in rows]

@@ -1,61 +1,72 @@
 """Does each executor keep the promises of TaskExecutor?"""
 
-import types
-
 import pytest
 import stevedore
 from oslo_config import cfg
 
+from glance import bootstrap, threads, toolbox
 from glance import conf as options
-from glance import threads, toolbox
 from glance.domain import errors
 from glance.domain.lease import HandBack, Stalled
 from glance.engine.dir_logbook import DirLogbooks
-from glance.testing import fakes
-from glance.testing.contracts import ExecutorContract
+from glance.testing.contracts.executor import ExecutorContract
+from glance.testing.contracts.executor_setup import ExecutorSettings
+from glance.testing.fakes.flows import Gate, gated_flow
+from glance.testing.fakes.queue import FakeQueue
+from glance.testing.fakes.toolbox import fake_toolbox
 from tests import databases
 
 from .sql_queue import SqlQueue
 
+SETTINGS = ExecutorSettings()
 
-def make(name, queue, flows, *, stall_timeout=600, **overrides):
-    """An executor by its entry point, over a queue and flows of a test."""
+
+def make(name, queue, flows, settings=SETTINGS, **overrides):
+    """An executor by its entry point, over a queue and flows of a test; the toolbox filled."""
     conf = cfg.ConfigOpts()
     options.register_opts(conf)
     conf([], default_config_files=[])
-    conf.set_override('poll_interval', 0.05, 'task')
-    conf.set_override('lease_time', 1, 'task')
-    conf.set_override('eventlet_executor_pool_size', 2, 'task')
-    conf.set_override('max_tasks', 2, 'taskflow_executor')
+    conf.set_override('poll_interval', settings.poll_interval, 'task')
+    conf.set_override('lease_time', settings.lease_time, 'task')
+    conf.set_override('eventlet_executor_pool_size', settings.tasks_at_once, 'task')
+    conf.set_override('max_tasks', settings.tasks_at_once, 'taskflow_executor')
     for option, value in overrides.items():
         conf.set_override(option, value, 'taskflow_executor')
     driver = stevedore.DriverManager('glance.task_executors', name).driver
-    executor = driver(conf, queue, flows, 'this-process', getattr(queue, 'logbook', None))
-    executor._conductor.leave_time = 0.5
-    executor._conductor._watch.stall_timeout = stall_timeout
-    toolbox.fill(types.SimpleNamespace(queue=queue, runs=executor.runs))
+    logbook = getattr(queue, 'logbook', None)
+    executor = driver(
+        conf,
+        queue,
+        flows,
+        'this-process',
+        logbook,
+        stop_timeout=settings.stop_timeout,
+        # No option is as small as what the suite asks for: an operator would end honest runs.
+        stall_timeout=settings.stall_timeout,
+    )
+    toolbox.fill(fake_toolbox(queue, executor.runs))
     return executor
 
 
 @pytest.mark.green
 class TestEventlet(ExecutorContract):
-    def make_executor(self, queue, flows, **options):
-        return make('eventlet', queue, flows, **options)
+    def make_executor(self, queue, flows, settings):
+        return make('eventlet', queue, flows, settings)
 
 
 class TestTaskflowSerial(ExecutorContract):
     interrupts = threads.is_green()
 
-    def make_executor(self, queue, flows, **options):
-        return make('taskflow', queue, flows, engine_mode='serial', max_workers=2, **options)
+    def make_executor(self, queue, flows, settings):
+        return make('taskflow', queue, flows, settings, engine_mode='serial', max_workers=2)
 
 
 class TestTaskflowParallel(ExecutorContract):
     overlapping = 3
     interrupts = threads.is_green()
 
-    def make_executor(self, queue, flows, **options):
-        return make('taskflow', queue, flows, engine_mode='parallel', max_workers=10, **options)
+    def make_executor(self, queue, flows, settings):
+        return make('taskflow', queue, flows, settings, engine_mode='parallel', max_workers=10)
 
     def test_steps_of_a_group_run_at_the_same_time(self):
         self.executor = self._make(group=3)
@@ -100,6 +111,7 @@ class TestEventletOnSqlite(OnSqlite, TestEventlet):
     pass
 
 
+@pytest.mark.soak
 class TestTaskflowSerialOnSqlite(OnSqlite, TestTaskflowSerial):
     pass
 
@@ -122,7 +134,7 @@ class InFiles:
     def make_queue(self):
         queue = super().make_queue()
         queue.logbook = DirLogbooks(
-            self.folder, check=queue.check, is_dead=lambda owner: owner == 'dead'
+            self.folder, verify_lease=queue.verify_lease, is_dead=lambda owner: owner == 'dead'
         )
         return queue
 
@@ -136,6 +148,7 @@ class InFiles:
         ] == []
 
 
+@pytest.mark.soak
 class TestTaskflowSerialInFiles(InFiles, TestTaskflowSerial):
     pass
 
@@ -152,34 +165,39 @@ class TestEventletOnPostgresql(OnSqlite, TestEventlet):
     kind = 'postgresql'
 
 
-def test_what_waits_behind_steps_that_cannot_be_interrupted_is_handed_back():
-    gate, queue = fakes.Gate(), fakes.FakeQueue()
+def test_what_waits_behind_steps_that_cannot_be_interrupted_is_handed_back(request):
+    """Whichever of two tasks gets the only step thread hangs in it; the other one waits."""
+    gate, queue = Gate(), FakeQueue()
     executor = make(
         'taskflow',
         queue,
-        {'test': fakes.gated_flow(gate, queue)},
-        stall_timeout=0.5,
+        {'test': gated_flow(gate, queue)},
+        ExecutorSettings(stall_timeout=2),
         max_workers=1,
         max_tasks=2,
     )
-    gate.hang_in('t1', 'first', deaf=True)
-    queue.add('t1')
-    queue.add('t2')
-    taken = []
-
-    def others_took():
-        if len(executor.runs) and executor.runs.stuck():
-            taken.extend(queue.claim('another', 2, seconds=30, versions={'test': 1}))
-        return len(taken) == 2
-
+    request.addfinalizer(gate.end_hanging)  # a native thread that hangs keeps the process
+    for task_id in ('t1', 't2'):
+        gate.hang_in(task_id, 'first', deaf=True)
+        queue.add(task_id)
     executor.start()
-    queue.wait_until(others_took, every=0.05)
-    assert {claim.lease.task_id: claim.attempts for claim in taken} == {'t1': 1, 't2': 0}
+    gate.await_entered(1)
+    [hung] = [run.claim.lease.task_id for run in executor.runs if run.at_work]
+    [waiting] = {'t1', 't2'} - {hung}
+    queue.wait_until(
+        lambda: held(queue, 'this-process') == [hung] and queue.expired(hung), every=0.05
+    )
+    taken = queue.claim('another', 2, seconds=600, versions={'test': 1})
+    assert {claim.lease.task_id: claim.attempts for claim in taken} == {hung: 1, waiting: 0}
     assert queue.held('this-process') == []
     gate.end_hanging()
     executor.stop(5)
-    assert gate.done == [('t1', 'first')]
+    assert gate.done == [(hung, 'first')]
     assert gate.undone == []
+
+
+def held(queue, holder):
+    return [one.lease.task_id for one in queue.held(holder)]
 
 
 FINISHED_STEPS_ARE_KEPT = {'sql': True, 'dir': True, 'memory': False}
@@ -191,12 +209,12 @@ def test_a_task_goes_on_or_begins_again(tmp_path, persistence, end):
     queue = SqlQueue(f'sqlite:///{tmp_path}/glance.sqlite')
     if persistence == 'dir':
         queue.logbook = DirLogbooks(
-            tmp_path, check=queue.check, is_dead=lambda owner: end == 'dead'
+            tmp_path, verify_lease=queue.verify_lease, is_dead=lambda owner: end == 'dead'
         )
     elif persistence == 'memory':
         queue.logbook = None
-    gate = fakes.Gate()
-    flows = {'test': fakes.gated_flow(gate, queue)}
+    gate = Gate()
+    flows = {'test': gated_flow(gate, queue)}
     gate.break_in('t1', 'second', HandBack() if end == 'handed back' else Stalled())
     first = make('taskflow', queue, flows)
     queue.add('t1')
@@ -221,13 +239,9 @@ def test_a_task_goes_on_or_begins_again(tmp_path, persistence, end):
 
 
 def test_never_more_than_max_workers_steps_run():
-    gate, queue = fakes.Gate(), fakes.FakeQueue()
+    gate, queue = Gate(), FakeQueue()
     executor = make(
-        'taskflow',
-        queue,
-        {'test': fakes.gated_flow(gate, queue, group=6)},
-        max_workers=4,
-        max_tasks=20,
+        'taskflow', queue, {'test': gated_flow(gate, queue, group=6)}, max_workers=4, max_tasks=20
     )
     for number in range(20):
         queue.add(f't{number}')
@@ -240,9 +254,9 @@ def test_never_more_than_max_workers_steps_run():
 
 def test_the_steps_of_one_task_wait_for_none_of_another():
     """Engines inside the pool that serves their atoms would wait for each other for ever."""
-    gate, queue = fakes.Gate(), fakes.FakeQueue()
+    gate, queue = Gate(), FakeQueue()
     executor = make(
-        'taskflow', queue, {'test': fakes.gated_flow(gate, queue)}, max_workers=1, max_tasks=50
+        'taskflow', queue, {'test': gated_flow(gate, queue)}, max_workers=1, max_tasks=50
     )
     for number in range(100):
         queue.add(f't{number}')
@@ -257,10 +271,10 @@ def test_a_reload_changes_how_often_the_queue_is_looked_at(tmp_path):
     conf = cfg.ConfigOpts()
     options.register_opts(conf)
     conf(['--config-file', str(file)])
-    gate, queue = fakes.Gate(), fakes.FakeQueue()
+    gate, queue = Gate(), FakeQueue()
     driver = stevedore.DriverManager('glance.task_executors', 'taskflow').driver
-    executor = driver(conf, queue, {'test': fakes.gated_flow(gate, queue)}, 'this-process')
-    toolbox.fill(types.SimpleNamespace(queue=queue, runs=executor.runs))
+    executor = driver(conf, queue, {'test': gated_flow(gate, queue)}, 'this-process')
+    toolbox.fill(fake_toolbox(queue, executor.runs))
     executor.start()
     file.write_text('[task]\npoll_interval = 0.05\n')
     conf.mutate_config_files()
@@ -271,8 +285,12 @@ def test_a_reload_changes_how_often_the_queue_is_looked_at(tmp_path):
 
 @pytest.mark.skipif(threads.is_green(), reason='the eventlet executor is at home here')
 def test_the_eventlet_executor_says_that_it_needs_green_threads():
+    conf = cfg.ConfigOpts()
+    options.register_opts(conf)
+    conf([], default_config_files=[])
+    conf.set_override('task_executor', 'eventlet', 'task')
     with pytest.raises(errors.ConfigError, match=r'needs green threads.*GLANCE_THREADS=green'):
-        make('eventlet', fakes.FakeQueue(), {})
+        bootstrap.check_executor(conf)
 
 
 @pytest.fixture(autouse=True)

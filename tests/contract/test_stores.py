@@ -2,13 +2,13 @@ import errno
 import os
 
 from glance.stores.filesystem import FilesystemStore
-from glance.stores.memory import MemoryStore
-from glance.testing.store_contract import ImageStoreContract
+from glance.testing.contracts.store import ImageStoreContract
+from glance.testing.fakes.store import FakeStore
 
 
 class TestMemory(ImageStoreContract):
     def make_store(self, folder):
-        return MemoryStore()
+        return FakeStore()
 
 
 class TestFilesystem(ImageStoreContract):

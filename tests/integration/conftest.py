@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 import pytest
 import webob
@@ -11,7 +12,7 @@ from glance import bootstrap
 from glance.db import migrations, sessions
 from glance.domain.caller import Caller
 from glance.testing.source_server import SourceServer
-from tests import databases
+from tests import databases, folders
 
 ADMIN = Caller('default', is_admin=True)
 
@@ -31,10 +32,10 @@ def web():
 class Service:
     """An application and the few calls that stories make on it."""
 
-    def __init__(self, conf, state):
+    def __init__(self, conf, state, **replacements):
         self.conf = conf
         self.state = state
-        self.application = bootstrap.build(conf)
+        self.application = bootstrap.build(conf, **replacements)
         self._stopped = False
 
     def start(self):
@@ -73,21 +74,21 @@ class Service:
         )
 
     def ended(self, task_id):
-        self.application.ended(task_id, by=ADMIN)
+        until = time.monotonic() + 90
+        while not (task := self.application.services.tasks.get(task_id, by=ADMIN)).ended:
+            assert time.monotonic() < until, f'Task {task_id} is still {task.status}.'
+            time.sleep(0.01)
         # The entry and the staging folder go right after the task has ended.
-        queue = self.application._queue
-        while task_id in self._entries(queue):
+        while task_id in self._entries():
             pass
         return self.call('GET', f'/v2/tasks/{task_id}').json
 
-    def _entries(self, queue):
-        import time
-
+    def _entries(self):
         from glance.db.models import task_queue
 
         time.sleep(0.005)
         return set(
-            queue._database.read(
+            self.application.database.read(
                 lambda connection: connection.scalars(
                     task_queue.select().with_only_columns(task_queue.c.task_id)
                 ).all()
@@ -99,7 +100,7 @@ class Service:
         return sorted(
             str(path.relative_to(self.state))
             for folder in ('images', 'staging')
-            for path in (self.state / folder).rglob('*')
+            for path in folders.below(self.state / folder)
             if path != self.state / folder / '.deployment'
         )
 
@@ -121,16 +122,25 @@ def database(tmp_path, missing):
 
 @pytest.fixture
 def make_service(tmp_path, web, database):
-    """make_service(executor='taskflow-parallel', **options): a Service, not started."""
+    """make_service(executor='taskflow-parallel', **options): a Service, not started.
+
+    replacements  parts of the application by name: see bootstrap.Replacements
+    stores        the folders of the file stores in enabled_backends, by name
+    """
     made = []
     urls = {}
 
-    def make(executor='taskflow-parallel', *, state=tmp_path / 'state', **options):
-        executor, _on, kind = executor.partition(' on ')
-        kind = kind or databases.CHOSEN
-        if kind != 'sqlite':  # which has its file in the state folder by itself
+    def make(
+        executor='taskflow-parallel',
+        *,
+        state=tmp_path / 'state',
+        replacements=None,
+        stores=None,
+        **options,
+    ):
+        if databases.CHOSEN != 'sqlite':  # which has its file in the state folder by itself
             if state not in urls:  # one deployment, however many processes
-                urls[state] = database(kind)
+                urls[state] = database(databases.CHOSEN)
             options.setdefault('database', {'connection': urls[state]})
         name, mode = EXECUTORS[executor]
         conf = cfg.ConfigOpts()
@@ -151,7 +161,11 @@ def make_service(tmp_path, web, database):
         for group, values in overrides.items():
             for option, value in values.items():
                 conf.set_override(option, value, None if group == 'DEFAULT' else group)
-        service = Service(conf, state)
+        if stores:
+            bootstrap.register_plugin_opts(conf, executor=False)
+            for store, folder in stores.items():
+                conf.set_override('filesystem_store_datadir', folder, store)
+        service = Service(conf, state, **(replacements or {}))
         made.append(service)
         return service
 
@@ -160,10 +174,7 @@ def make_service(tmp_path, web, database):
         service.stop()
 
 
-ON_OTHERS = [f'{name} on postgresql' for name in EXECUTORS if databases.CHOSEN == 'sqlite']
-
-
-@pytest.fixture(params=[*EXECUTORS, *ON_OTHERS])
+@pytest.fixture(params=list(EXECUTORS))
 def service(request, make_service):
     """A running service, once with each executor and mode."""
     return make_service(request.param).start()

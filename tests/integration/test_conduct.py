@@ -5,6 +5,8 @@ import threading
 import pytest
 
 from glance import bootstrap
+from glance.folders import Folders
+from glance.testing.observed_queue import PATIENCE
 from glance.testing.source_server import Answer
 from tests.integration.conftest import ADMIN
 
@@ -18,8 +20,10 @@ def make_runner():
     made = []
 
     def make(service):
-        folders = bootstrap.Folders(service.conf)
-        runner = bootstrap.Runner(service.conf, folders, bootstrap.Parts(service.conf, folders))
+        folders = Folders(service.conf)
+        runner = bootstrap.Runner(
+            service.conf, folders, bootstrap.SharedComponents(service.conf, folders)
+        )
         made.append(runner)
         runner.start()
         return runner
@@ -62,13 +66,13 @@ def test_a_cancel_reaches_a_runner_elsewhere(make_service, make_runner, web):
     def pieces():
         asked.set()
         yield b'a'
-        go_on.wait(30)
+        go_on.wait(PATIENCE)
 
     web.pages['/a'] = lambda _request: Answer(pieces(), announced=2)
     service = make_service(task=APART).start()
     runner = make_runner(service)
     task_id = service.import_(f'{web.url}/a').json['id']
-    assert asked.wait(30)
+    assert asked.wait(PATIENCE)
     service.application.services.tasks.cancel(task_id, by=ADMIN)
     task = service.ended(task_id)
     go_on.set()

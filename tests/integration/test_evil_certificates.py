@@ -10,7 +10,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from glance import bootstrap
 from glance.testing.source_server import SourceServer
 
 pytestmark = pytest.mark.once
@@ -73,9 +72,8 @@ def authority(folder):
 
 
 @pytest.fixture
-def service(make_service, authority, monkeypatch):
+def service(make_service, authority):
     """make(port): a service that trusts the authority, besides the system's."""
-    monkeypatch.setattr(bootstrap, 'SystemResolver', lambda **_options: Names())
 
     def make(port, **options):
         section = {
@@ -84,7 +82,9 @@ def service(make_service, authority, monkeypatch):
             'allowed_ports': [port],
             'ca_file': str(authority[0]),
         }
-        return make_service(import_filtering_opts=section | options).start()
+        return make_service(
+            import_filtering_opts=section | options, replacements={'resolver': Names()}
+        ).start()
 
     return make
 

@@ -1,4 +1,4 @@
-"""A disk that is full, in staging and in the store: one sentence, and nothing left behind."""
+"""A disk that is full or read-only, in staging and in the store: one sentence, nothing left."""
 
 import os
 import subprocess
@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from glance.image_data import marks
+from glance.image_data import deployment_marker
 from glance.testing.source_server import Answer
+from tests import folders
 
 pytestmark = pytest.mark.once
 
@@ -28,8 +29,13 @@ class Small:
         with open(self.path / 'filler', 'wb') as filler:
             os.posix_fallocate(filler.fileno(), 0, disk.f_bavail * disk.f_frsize - left)
 
+    def make_read_only(self):
+        subprocess.run(['mount', '-o', 'remount,ro', str(self.path)], check=True)
+
     def used(self):
-        return [path.name for path in self.path.rglob('*') if path.name != marks.FILE]
+        return [
+            path.name for path in folders.below(self.path) if path.name != deployment_marker.FILE
+        ]
 
 
 @pytest.fixture
@@ -102,3 +108,22 @@ def test_a_source_stops_when_others_fill_the_disk_meanwhile(small, make_service,
     task = service.ended(service.import_(f'{web.url}/a').json['id'])
     assert task['message'] == 'There is no space left in the staging area.'
     assert sorted(small.used()) == ['filler', 'staging']
+
+
+@pytest.mark.parametrize(
+    ('options', 'where'),
+    [
+        (('task', 'work_dir', 'staging'), 'the staging area'),
+        (('glance_store', 'filesystem_store_datadir', 'images'), 'the image store'),
+    ],
+)
+def test_a_disk_that_becomes_read_only(small, make_service, web, caplog, options, where):
+    group, option, folder = options
+    service = make_service(**{group: {option: str(small.path / folder)}}).start()
+    small.make_read_only()
+    task = ended(service, web, announced=True)
+    assert task['status'] == 'failure'
+    assert task['message'] == f'There is an error of {where}: Read-only file system.'
+    assert 'Read-only file system' in caplog.text
+    assert 'Traceback' not in caplog.text
+    assert service.files() == []

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from glance.testing import images
+from glance.testing.source_server import Answer
 
 
 def test_an_import_ends_with_the_bytes_in_the_store(service, web):
@@ -37,6 +38,33 @@ def test_a_qcow2_keeps_its_virtual_size(service, web):
     image = service.call('GET', f'/v2/images/{task["result"]["image_id"]}').json
     assert (image['size'], image['virtual_size']) == (len(content), 2**30)
     assert image['disk_format'] == 'qcow2'
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ('encoding', 'disk_format', 'content', 'status'),
+    [
+        ('aws-chunked', 'qcow2', images.qcow2(), 'success'),
+        ('none', 'raw', b'bits', 'success'),
+        ('gzip', 'qcow2', images.qcow2(), 'success'),
+        ('gzip', 'iso', images.iso(), 'success'),
+        ('gzip', 'qcow2', b'\x1f\x8b\x08' + bytes(2000), 'failure'),
+        ('br', 'qcow2', images.iso(), 'failure'),
+        ('gzip', 'raw', images.qcow2(), 'failure'),
+        ('zstd', 'raw', b'bits', 'failure'),
+    ],
+)
+def test_a_file_is_plain_if_it_says_so_itself(
+    make_service, web, encoding, disk_format, content, status
+):
+    """Content that is recognized as disk_format is plain, whatever Content-Encoding says."""
+    service = make_service(image_format={'require_image_format_match': False}).start()
+    web.pages['/a'] = Answer(content, headers=[('Content-Encoding', encoding)])
+    task = service.ended(service.import_(f'{web.url}/a', disk_format).json['id'])
+    assert task['status'] == status, task['message']
+    if status == 'failure':
+        assert 'with an encoded file, though the plain one was asked for' in task['message']
+        assert service.files() == []
 
 
 def test_a_body_of_several_chunks_arrives_whole(service, web):

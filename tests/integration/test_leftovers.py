@@ -11,14 +11,14 @@ import sqlalchemy as sa
 
 from glance import toolbox
 from glance.db.models import image_locations, images, leftovers
-from glance.flows import calls, import_image
-from glance.testing.fakes import PATIENCE
+from glance.flows import import_image, step_calls
+from glance.stores.filesystem import FilesystemStore
+from glance.testing.observed_queue import PATIENCE
 from glance.testing.source_server import Answer
 
 from .conftest import EXECUTORS
 
 DEAD = 'elsewhere/a-folder/a-boot/1-a-process'
-SERVICES = [*EXECUTORS, 'taskflow-parallel on postgresql']
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def keep(missing):
 
 
 def rows(service, table):
-    return service.application._database.read(
+    return service.application.database.read(
         lambda connection: connection.execute(sa.select(table)).all()
     )
 
@@ -84,7 +84,7 @@ def imported(service, web, keep, *, announced):
     return service.ended(task_id), folder
 
 
-@pytest.mark.parametrize('executor', SERVICES)
+@pytest.mark.parametrize('executor', EXECUTORS)
 def test_a_failed_import_ends_though_its_staging_stays(make_service, web, keep, executor):
     service = make_service(executor).start()
     task, folder = imported(service, web, keep, announced=11)
@@ -96,7 +96,7 @@ def test_a_failed_import_ends_though_its_staging_stays(make_service, web, keep, 
     assert rows(service, images) == []
 
 
-@pytest.mark.parametrize('executor', SERVICES)
+@pytest.mark.parametrize('executor', EXECUTORS)
 def test_a_successful_import_ends_though_its_staging_stays(make_service, web, keep, executor):
     service = make_service(executor).start()
     task, folder = imported(service, web, keep, announced=10)
@@ -109,6 +109,9 @@ def test_a_successful_import_ends_though_its_staging_stays(make_service, web, ke
     assert service.call('GET', f'/v2/images/{image}/file').body == b'1234567890'
 
 
+VERSIONS = {'import': import_image.ImportImage.flow.version}
+
+
 class Stored:
     """An import whose claim died after its bytes were stored, and was its last but so many."""
 
@@ -116,18 +119,18 @@ class Stored:
         web.pages['/a'] = b'1234567890'
         self.task_id = service.import_(f'{web.url}/a').json['id']
         tools = toolbox.current()
-        [claim] = tools.queue.claim(DEAD, 1, seconds=30, versions={'import': 1})
+        [claim] = tools.queue.claim(DEAD, 1, seconds=30, versions=VERSIONS)
         tools.runs.begin(claim)
         values = claim.work | {'lease': claim.lease, 'predecessor': None}
-        for step in import_image.STEPS[:4]:
-            given = calls.do(step, values)
-            if step.gives:
-                values[step.gives] = given
+        for step in import_image.STEPS[:-1]:  # all but the commit
+            given = step_calls.do(step, values)
+            if step.provides:
+                values[step.provides] = given
         tools.runs.end(claim.lease)
         self.url = values['location']
         for _ in range(deaths - 1):
             tools.queue.expire([DEAD])
-            assert tools.queue.claim(DEAD, 1, seconds=30, versions={'import': 1})
+            assert tools.queue.claim(DEAD, 1, seconds=30, versions=VERSIONS)
         tools.queue.expire([DEAD])
 
 
@@ -149,12 +152,19 @@ def test_bytes_that_stay_in_the_store_are_named_though_image_and_location_go(
 @pytest.mark.green
 @pytest.mark.parametrize('executor', EXECUTORS)
 def test_a_store_that_never_answers_does_not_keep_a_task_for_ever(
-    make_service, web, monkeypatch, executor
+    make_service, web, tmp_path, executor
 ):
-    service = make_service(executor, task={'lease_time': 1, 'stall_timeout': 1})
+    class NeverDeletes(FilesystemStore):
+        def delete(self, url):
+            threading.Event().wait()
+
+    store = NeverDeletes(str(tmp_path / 'state' / 'images'))
+    service = make_service(
+        executor,
+        replacements={'stores': {'filesystem': store}},
+        task={'lease_time': 1, 'stall_timeout': 1},
+    )
     stored = Stored(service, web, deaths=3)
-    store = toolbox.current().stores['filesystem']
-    monkeypatch.setattr(store, 'delete', lambda url: threading.Event().wait())
     service.start()
     task = service.ended(stored.task_id)
     assert task['status'] == 'failure'
@@ -163,21 +173,25 @@ def test_a_store_that_never_answers_does_not_keep_a_task_for_ever(
 
 
 @pytest.mark.green
-@pytest.mark.parametrize('executor', SERVICES)
+@pytest.mark.parametrize('executor', EXECUTORS)
 def test_an_import_whose_store_hung_once_succeeds_at_its_next_claim(
-    make_service, web, monkeypatch, executor
+    make_service, web, tmp_path, executor
 ):
-    service = make_service(executor, task={'lease_time': 1, 'stall_timeout': 1})
+    hangs = [threading.Event()]
+
+    class HangsOnce(FilesystemStore):
+        def add(self, *args, **options):
+            if hangs:
+                hangs.pop().wait()
+            super().add(*args, **options)
+
+    store = HangsOnce(str(tmp_path / 'state' / 'images'))
+    service = make_service(
+        executor,
+        replacements={'stores': {'filesystem': store}},
+        task={'lease_time': 1, 'stall_timeout': 3},
+    )
     web.pages['/a'] = b'1234567890'
-    store = toolbox.current().stores['filesystem']
-    add, hangs = store.add, [threading.Event()]
-
-    def adding(*args, **options):
-        if hangs:
-            hangs.pop().wait()
-        add(*args, **options)
-
-    monkeypatch.setattr(store, 'add', adding)
     task = service.start().ended(service.import_(f'{web.url}/a').json['id'])
     assert task['status'] == 'success'
     assert left(service) == []

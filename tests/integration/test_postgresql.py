@@ -2,6 +2,7 @@
 
 import threading
 
+import oslo_db.exception
 import pytest
 import sqlalchemy as sa
 
@@ -9,7 +10,9 @@ from glance.db import sessions
 from glance.domain import errors
 from tests import databases
 
-PATIENCE = 20
+pytestmark = pytest.mark.on('postgresql')
+
+PATIENCE = 60
 
 
 @pytest.fixture
@@ -132,3 +135,19 @@ def test_a_server_that_has_gone_is_told_as_such(server):
             )
         )
     assert numbers(server) == [0, 0], f'{name} is there again'
+
+
+def test_a_server_that_is_read_only_is_unavailable_for_writes(server):
+    name = server.engine.url.database
+    server.write(
+        lambda connection: connection.execute(
+            sa.text(f'ALTER DATABASE {name} SET default_transaction_read_only = on')
+        )
+    )
+    opened = sessions.open_database(server.engine.url.render_as_string(hide_password=False))
+    with pytest.raises(errors.DatabaseUnavailable):
+        opened.write(lambda connection: connection.execute(sa.text('UPDATE pairs SET n = 1')))
+    opened.read(lambda connection: connection.execute(sa.text('SELECT * FROM pairs')))
+    with pytest.raises(oslo_db.exception.DBError):  # a wrong statement is no fault of the server
+        opened.write(lambda connection: connection.execute(sa.text('UPDATE nothing SET n = 1')))
+    opened.close()

@@ -1,5 +1,6 @@
 """Each step can run twice, each can be undone, and what a task owns is found without it."""
 
+import dataclasses
 import datetime
 import importlib
 import os
@@ -13,13 +14,24 @@ from glance.domain import errors
 from glance.domain.entry import Entry, Outcome
 from glance.domain.lease import LostLease
 from glance.domain.task import Task
-from glance.engine.conductor import Passage
-from glance.engine.run import FlowRunner
-from glance.flows import calls, import_image, steps
-from glance.interfaces import Flow, Step
+from glance.engine.taskflow_engine import EngineRunner
+from glance.flows import import_image, step_calls, steps
+from glance.image_data import files
+from glance.interfaces.executor import RunResult
+from glance.interfaces.flow import Flow, Step
+from glance.interfaces.store import Stores
+from glance.testing.fakes.store import FakeStore
 
 IMAGE = '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0'
 TASK = '11111111-2222-3333-4444-555555555555'
+
+
+STEP = {type(step): step for step in import_image.STEPS}
+
+
+def steps_before(kind):
+    """The steps of an import that come before the one of this class."""
+    return import_image.STEPS[: import_image.STEPS.index(STEP[kind])]
 
 
 class Begun:
@@ -33,9 +45,9 @@ class Begun:
 
     def do(self, *wanted):
         for step in wanted:
-            given = calls.do(step, self.values)
-            if step.gives:
-                self.values[step.gives] = given
+            given = step_calls.do(step, self.values)
+            if step.provides:
+                self.values[step.provides] = given
 
     def left(self):
         images = self.service.call('GET', '/v2/images').json['images']
@@ -86,7 +98,7 @@ def test_what_was_done_can_be_undone_also_twice(begun, number, times):
     begun.do(*import_image.STEPS[:number])
     for _ in range(times):
         for step in reversed(import_image.STEPS[:number]):
-            calls.undo(step, begun.values)
+            step_calls.undo(step, begun.values)
     files, statuses = begun.left()
     assert statuses == []
     assert [name for name in files if name.startswith('images/')] == []
@@ -103,30 +115,30 @@ def test_what_a_task_owns_is_discarded_wherever_it_stopped(begun, number):
 def test_a_committed_image_is_neither_undone_nor_discarded(begun):
     begun.do(*import_image.STEPS)
     for step in reversed(import_image.STEPS):
-        calls.undo(step, begun.values)
+        step_calls.undo(step, begun.values)
     import_image.discard(begun.lease, begun.claim.work)
     files, statuses = begun.left()
     assert (files, statuses) == ([f'images/{IMAGE}.1'], ['active'])
 
 
 def test_a_run_that_lost_its_lease_changes_nothing_any_more(begun):
-    begun.do(*import_image.STEPS[:4])
+    begun.do(*steps_before(steps.Finish))
     before = begun.left()
     queue = toolbox.current().queue
     queue.expire(['us'])
     assert queue.claim('them', 1, seconds=30, versions={'import': 1})
     with pytest.raises(LostLease):
-        begun.do(import_image.STEPS[4])
-    for step in (steps.Store(), steps.CreateRecord()):
+        begun.do(STEP[steps.Finish])
+    for kind in (steps.Store, steps.CreateRecord):
         with pytest.raises(LostLease):
-            calls.undo(step, begun.values)
+            step_calls.undo(STEP[kind], begun.values)
     assert begun.left() == before
 
 
 def test_an_image_of_another_task_is_not_adopted(begun, web):
     tools = toolbox.current()
-    begun.do(*import_image.STEPS[:1])
-    begun.service.application._database.write(
+    begun.do(STEP[steps.CreateRecord])
+    begun.service.application.database.write(
         lambda connection: connection.exec_driver_sql(
             "UPDATE images SET created_by_task = 'another'"
         )
@@ -146,18 +158,18 @@ class Breaks(Step):
 
 def step_by_step(flow, claim):
     walk = importlib.import_module('glance.async.eventlet_executor').walk
-    return walk(flow.each(), claim.work | {'lease': claim.lease, 'predecessor': None})
+    return walk(flow.all_steps(), claim.work | {'lease': claim.lease, 'predecessor': None})
 
 
 def on_an_engine(flow, claim):
-    return FlowRunner(toolbox.current().runs).run(flow, claim)
+    return EngineRunner(toolbox.current().runs).run_flow(flow, claim)
 
 
 @pytest.mark.parametrize('run', [step_by_step, on_an_engine])
 @pytest.mark.parametrize('number', range(len(import_image.STEPS)))
 def test_all_is_undone_when_a_later_step_breaks(begun, run, number):
     flow = Flow('broken', 1, (*import_image.STEPS[:number], Breaks()), None, None)
-    assert run(flow, begun.claim) == Passage.UNDONE
+    assert run(flow, begun.claim) == RunResult.REVERTED
     files, statuses = begun.left()
     assert statuses == []
     assert [name for name in files if name.startswith('images/')] == []
@@ -177,7 +189,7 @@ def test_a_whole_import_takes_few_commits_and_statements(make_service, web, monk
     service = make_service('taskflow-serial')
     web.pages['/a'] = b'bits'
     commits = []
-    database = service.application._database
+    database = service.application.database
     plain = database.write
     monkeypatch.setattr(
         database,
@@ -204,27 +216,41 @@ def test_a_whole_import_takes_few_commits_and_statements(make_service, web, monk
     assert MOST_CHANGES - 5 <= changes <= MOST_CHANGES
 
 
-@pytest.mark.parametrize('size', [0, 3, 5])
-def test_staged_bytes_that_somebody_changed_are_not_stored(begun, size):
-    create, fetch, check, store, _finish = import_image.STEPS
-    begun.do(create, fetch, check)
+@pytest.mark.parametrize('size', [0, 3, 5, None])
+@pytest.mark.parametrize('step', [steps.Check, steps.Store])
+def test_staged_bytes_that_somebody_changed_or_removed_are_not_used(begun, size, step):
+    begun.do(*steps_before(step))
     staged = begun.values['staged']
-    assert fetch.holds(staged)
-    os.truncate(staged['path'], size)
-    assert not fetch.holds(staged)
+    assert STEP[steps.Fetch].is_reusable(staged)
+    if size is None:
+        os.unlink(staged['path'])
+    else:
+        os.truncate(staged['path'], size)
+    assert not STEP[steps.Fetch].is_reusable(staged)
     with pytest.raises(errors.StagingChanged):
-        begun.do(store)
-    os.unlink(staged['path'])
-    assert not fetch.holds(staged)
+        begun.do(STEP[step])
+
+
+def test_staged_bytes_that_are_removed_while_they_are_stored_are_no_fault_of_the_store(begun):
+    class Removed(FakeStore):
+        def add(self, url, path, **_options):
+            os.unlink(path)
+            with files.named_errors('the image store'):
+                os.stat(path)
+
+    begun.do(*steps_before(steps.Store))
+    stores = Stores({'filesystem': Removed()}, default='filesystem')
+    toolbox.fill(dataclasses.replace(toolbox.current(), stores=stores))
+    with pytest.raises(errors.StagingChanged):
+        begun.do(STEP[steps.Store])
 
 
 def test_a_step_that_breaks_because_the_lease_is_lost_says_so(begun):
     """Whoever took the task over may have removed what it worked on."""
-    create, fetch, check, store, _finish = import_image.STEPS
-    begun.do(create, fetch, check)
+    begun.do(*steps_before(steps.Store))
     queue = toolbox.current().queue
-    queue.expire([queue.owners()[0]])
+    queue.expire([queue.holders()[0]])
     assert queue.claim('them', 1, seconds=30, versions={'import': 1})
     os.unlink(begun.values['staged']['path'])
     with pytest.raises(LostLease):
-        begun.do(store)
+        begun.do(STEP[steps.Store])

@@ -21,15 +21,14 @@ import sqlalchemy as sa
 
 from glance.db import migrations, sessions
 from glance.testing.source_server import Silence, SourceServer
-from tests import databases
+from tests import databases, folders
 
 from . import checker, history
 from .nursery import Nursery
 
-PATIENCE = 30.0
-API = str(pathlib.Path(sys.executable).parent / 'glance-api')
+PATIENCE = 60.0
+PROGRAMS = pathlib.Path(sys.executable).parent
 ROOT = pathlib.Path(__file__).parents[2]
-DYING = [sys.executable, '-m', 'tests.process.fail_points']  # a glance-api that kills itself
 
 
 def free_port():
@@ -47,24 +46,43 @@ def until(true, what):
     return found
 
 
-class Api:
-    """One glance-api. Its whole output is in log."""
+def run_by(python, command):
+    """The arguments that run a command of the glance that this Python imports."""
+    return [str(python), '-P', '-m', f'glance.cmd.{command}']
 
-    def __init__(self, config, log, fail_point=None, nursery=None, **environment):
+
+class Api:
+    """One glance-api. Its whole output is in log.
+
+    nursery     what forks it; without, it is the program itself
+    fail_point  where it kills or stops itself (fail_points.py); needs a nursery
+    python      of another environment, whose glance is run
+    """
+
+    program = 'api'
+
+    def __init__(self, config, log, *, nursery=None, fail_point='', python=None, **environment):
         self.log_path = log
         self._file = open(log, 'ab')  # noqa: SIM115 - closed in end()
         self._begins_at = self._file.tell()
         self.port = None
         if nursery is not None:
-            self.process = nursery.start(['--config-file', config], log, fail_point or '')
+            self.process = nursery.start(self.program, ['--config-file', config], log, fail_point)
             return
         self.process = subprocess.Popen(
-            [*(DYING if fail_point else [API]), '--config-file', str(config)],
+            [
+                *(
+                    [f'{PROGRAMS}/glance-{self.program}']
+                    if python is None
+                    else run_by(python, self.program)
+                ),
+                *('--config-file', str(config)),
+            ],
             stdout=self._file,
             stderr=self._file,
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
-            env=os.environ | environment | {'FAIL_POINT': fail_point or ''},
+            env=os.environ | environment,
             start_new_session=True,
         )
 
@@ -232,12 +250,12 @@ def config(tmp_path, web, database):
 
 
 @pytest.fixture
-def start(tmp_path, config):
-    """start(**sections): a glance-api that was started; await_ready() waits until it answers."""
+def start_program(tmp_path, config):
+    """As start, of the program itself: for what is about its first moments."""
     begun = []
 
-    def begin(fail_point=None, **sections):
-        api = Api(config(**sections), tmp_path / 'log', fail_point)
+    def begin(**sections):
+        api = Api(config(**sections), tmp_path / 'log')
         begun.append(api)
         return api
 
@@ -254,12 +272,16 @@ def nursery():
 
 
 @pytest.fixture
-def spawn(tmp_path, config, nursery):
-    """As start, by a fork of a process that has imported everything: for many starts."""
+def start(tmp_path, config, nursery):
+    """start(**sections): a glance-api that was started; await_ready() waits until it answers.
+
+    It is a fork of a process that has imported everything (nursery.py).
+    """
     begun = []
 
-    def begin(fail_point=None, **sections):
-        api = Api(config(**sections), tmp_path / 'log', fail_point, nursery)
+    def begin(*, fail_point='', **sections):
+        path = config(**sections)
+        api = Api(path, tmp_path / 'log', nursery=nursery, fail_point=fail_point)
         begun.append(api)
         return api
 
@@ -316,7 +338,7 @@ def left_behind(state):
     return sorted(
         str(path.relative_to(state))
         for folder in ('images', 'staging')
-        for path in (state / folder).rglob('*')
+        for path in folders.below(state / folder)
         if path.name != checker.MARK
     )
 
@@ -324,7 +346,7 @@ def left_behind(state):
 def staged(state):
     """How many bytes lie in staging."""
     found = 0
-    for path in (state / 'staging').rglob('*'):
+    for path in folders.below(state / 'staging'):
         with contextlib.suppress(FileNotFoundError):
             found += path.stat().st_size if path.is_file() else 0
     return found

@@ -2,7 +2,9 @@
 
     python -m tests.process.fail_points --config-file ...
 
-FAIL_POINT=name:n:STOP stops it there instead, until it gets SIGCONT.
+FAIL_POINT=name:n:STOP stops it there instead, until it gets SIGCONT; never amid a
+transaction of another thread, for all that is stopped keeps the lock on SQLite's file,
+and nobody could take over.
 
 The points lie before and after each step, each undo, each remembering of a
 step, the post, the claim, the putting of bytes into a store, the noting of a
@@ -17,11 +19,13 @@ if __name__ == '__main__':
     threads.use(threads.GREEN)  # before anything that knows sockets is imported
 
 import functools
+import gc
 import os
 import signal
 import sys
 
 from glance.db.logbook import SqlLogbook
+from glance.db.sessions import SqliteDatabase
 from glance.db.task_queue import SqlTaskQueue
 from glance.db.task_repository import SqlTaskRepository
 from glance.engine.dir_logbook import DirLogbook
@@ -31,11 +35,11 @@ from glance.stores.filesystem import FilesystemStore
 
 
 def targets():
-    """Point name to (class, method)."""
+    """Progress name to (class, method)."""
     found = {
         'post': (SqlTaskRepository, 'add'),
         'claim': (SqlTaskQueue, 'claim'),
-        'remember': (SqlLogbook, 'remember'),
+        'remember': (SqlLogbook, 'save'),
         'fail': (SqlTaskQueue, 'fail'),
         'put': (FilesystemStore, 'add'),
         'commit': (SqlTaskQueue, 'finish'),
@@ -59,6 +63,7 @@ class Killer:
         self._point = point
         self._left = int(number)
         self._signal = signal.Signals[f'SIG{signal_}']
+        self._writes = threads.original('threading').Lock()
         self._posted = False  # a look at the queue before there is a task is no pass
 
     def wrapped(self, name, function):
@@ -77,19 +82,41 @@ class Killer:
         if point == self._point and (self._posted or point != 'before-claim'):
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), self._signal)
+                self._signal_itself()
+
+    def _signal_itself(self):
+        if self._signal != signal.SIGSTOP:
+            os.kill(os.getpid(), self._signal)
+            return
+        with self._writes:
+            os.kill(os.getpid(), self._signal)
+
+    def spared(self, commit):
+        """The transactions of SQLite, amid none of which the process stops."""
+
+        @functools.wraps(commit)
+        def committing(*args):
+            with self._writes:
+                return commit(*args)
+
+        return committing
 
 
-def run(fail_point, arguments=None):
-    """Be glance-api, with or without a point at which it ends."""
-    from glance.cmd import api  # it chooses green threads, which a test may not want
+def run(fail_point, arguments=None, program='api'):
+    """Be glance-api or glance-conductor, with or without a point at which it ends."""
+    # They choose green threads, which a test may not want.
+    from glance.cmd import api, conductor
 
     if fail_point:
         killer = Killer(*fail_point.split(':'))
         for name, (owner, method) in targets().items():
             setattr(owner, method, killer.wrapped(name, getattr(owner, method)))
+        SqliteDatabase._commit = killer.spared(SqliteDatabase._commit)
         # The other logbook, with [taskflow_executor] persistence = dir.
-        DirLogbook.remember = killer.wrapped('remember', DirLogbook.remember)
+        DirLogbook.save = killer.wrapped('remember', DirLogbook.save)
+    if program == 'conductor':
+        gc.enable()  # to import glance-api disables it until that has started
+        return conductor.main(arguments)
     return api.main(arguments)
 
 

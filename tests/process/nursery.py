@@ -1,10 +1,12 @@
-"""Starts glance-api for tests at a tenth of the cost: by a fork of a process that has imported it.
+"""Starts glance-api and glance-conductor for tests at a tenth of the cost, by a fork.
+
+The process that forks has imported them.
 
     python -m tests.process.nursery FOLDER
 
-Each line of its input is JSON: "number", "arguments" of glance-api, "log" (a
+Each line of its input is JSON: "number", "program", its "arguments", "log" (a
 file that gets its output), "fail_point" (fail_points.py; may be empty). The
-child is a process of its own in a session of its own, and runs what glance-api
+child is a process of its own in a session of its own, and runs what the program
 runs: nothing but modules is there before the fork, as in glance-api's own
 workers. FOLDER/<number>.pid and .status say its id and how it ended. With the
 end of the input all children are killed.
@@ -33,14 +35,14 @@ PR_SET_PDEATHSIG = 1
 
 def main(folder):
     import glance.db.logbook  # noqa: F401 - what a glance-api imports while it works
-    from glance import bootstrap
-    from glance.cmd import api  # noqa: F401
+    from glance import plugins
+    from glance.cmd import api, conductor  # noqa: F401
 
     from . import fail_points  # noqa: F401
 
     for name in ('eventlet', 'taskflow'):
-        bootstrap.executor_class(name)
-    bootstrap.flows()
+        plugins.executor_class(name)
+    plugins.task_types()
     import oslo_db.sqlalchemy.engines  # noqa: F401
 
     return _tend(pathlib.Path(folder))
@@ -116,7 +118,7 @@ def _become(asked):
     os.dup2(log, 2)
     os.close(log)
     os.close(nothing)
-    return fail_points.run(asked['fail_point'], asked['arguments'])
+    return fail_points.run(asked['fail_point'], asked['arguments'], asked['program'])
 
 
 class Nursery:
@@ -129,11 +131,12 @@ class Nursery:
         )
         self._count = 0
 
-    def start(self, arguments, log, fail_point=''):
-        """Returns a Child, once it has a process."""
+    def start(self, program, arguments, log, fail_point=''):
+        """Returns a Child, once it has a process. program: 'api' or 'conductor'."""
         self._count += 1
         asked = {
             'number': self._count,
+            'program': program,
             'arguments': [str(argument) for argument in arguments],
             'log': str(log),
             'fail_point': fail_point,

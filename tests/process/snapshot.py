@@ -4,6 +4,8 @@ import hashlib
 
 import sqlalchemy as sa
 
+from tests import folders
+
 from . import checker
 
 
@@ -25,7 +27,7 @@ def snapshot(state, database):
         'files': {
             str(path.relative_to(state)): _described(path)
             for folder in ('images', 'staging')
-            for path in (state / folder).rglob('*')
+            for path in folders.below(state / folder)
         },
     }
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.once
+PATIENCE = 300  # seconds; several run side by side
+pytestmark = [pytest.mark.once, pytest.mark.soak, pytest.mark.timeout(PATIENCE + 60)]
 
 BENCHMARKS = pathlib.Path(__file__).parents[2] / 'benchmarks'
 SHARED = {'harness.py', 'databases.py'}
@@ -21,7 +22,7 @@ def test_a_tiny_run_gives_its_report(script, tmp_path):
         [sys.executable, '-W', 'ignore', BENCHMARKS / script, '--tiny', '--output', output],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(output.read_text())

@@ -14,7 +14,7 @@ from glance.testing.source_server import Answer
 from tests import databases
 
 from .conductors import Conductor
-from .conftest import INT, KILL, TERM, until
+from .conftest import INT, KILL, PATIENCE, TERM, until
 from .test_wsgi_servers import SERVERS, Server, program
 
 APART = {'task': {'conduct': False}}
@@ -22,13 +22,16 @@ IMPORTS = 20
 
 
 @pytest.fixture
-def conduct(tmp_path):
+def conduct(tmp_path, nursery):
     """conduct(): a glance-conductor with the file that the API was started with."""
     begun = []
 
     def begin(**environment):
         log = tmp_path / f'conductor-{len(begun)}.log'
-        conductor = Conductor(tmp_path / 'glance-api.conf', log, **environment)
+        # The nursery has green threads; native ones need the program itself.
+        green = environment.get('GLANCE_THREADS', 'green') == 'green'
+        parent = nursery if green else None
+        conductor = Conductor(tmp_path / 'glance-api.conf', log, nursery=parent, **environment)
         begun.append(conductor)
         return conductor
 
@@ -58,7 +61,7 @@ class Gate:
 
     def _pieces(self):
         with contextlib.suppress(threading.BrokenBarrierError):
-            self._all_here.wait(30)
+            self._all_here.wait(PATIENCE)
             yield b'bits'
 
 
@@ -104,7 +107,9 @@ def test_a_conductor_that_is_stopped_hands_back_what_another_takes_up(
     first.await_log('Stopping: no new tasks')
     waiting = api.import_(f'{web.url}/image')
     assert first.exit_status() == 0
-    assert f'Task {task_id} stopped in this process, nothing undone: HandBack' in first.log
+    assert (
+        f'Task {task_id} was handed back to the queue because the service is stopping' in first.log
+    )
     assert first.begun() == [task_id]
     assert api.task(waiting)['status'] == 'pending'
 
@@ -123,7 +128,7 @@ def test_a_step_that_ends_in_time_ends_its_task(start, conduct, web, kind):
 
     def pieces():
         yield b'bi'
-        go_on.wait(30)
+        go_on.wait(PATIENCE)
         yield b'ts'
 
     web.pages['/image'] = lambda _request: Answer(pieces(), announced=4)
@@ -142,14 +147,14 @@ def test_a_step_that_ends_in_time_ends_its_task(start, conduct, web, kind):
 @pytest.mark.parametrize('kind', ['green', 'native'])
 def test_the_second_signal_ends_a_conductor_at_once(start, conduct, web, kind):
     web.pages['/image'] = web.silence()
-    api = start(DEFAULT={'graceful_shutdown_timeout': 60}, **APART).await_ready()
+    api = start(DEFAULT={'graceful_shutdown_timeout': 600}, **APART).await_ready()
     conductor = conduct(GLANCE_THREADS=kind).await_ready()
     api.import_(f'{web.url}/image')
     web.await_request('/image')
     conductor.signal(INT)
-    conductor.await_log('Waiting 55 seconds')
+    conductor.await_log('Waiting 595 seconds')
     conductor.signal(INT)
-    assert conductor.process.wait(3) == -INT
+    assert conductor.exit_status() == -INT
 
 
 def test_what_a_killed_conductor_ran_goes_on_at_once_in_the_next(start, conduct, web):
@@ -184,7 +189,7 @@ def test_a_conductor_reads_its_configuration_again(start, conduct, config, web, 
     assert conductor.exit_status() == 0
 
 
-@pytest.mark.once
+@pytest.mark.on('postgresql')
 def test_two_conductors_share_what_waits_and_run_nothing_twice(start, conduct, web, postgresql):
     """No import ends before all 20 have begun, and each conductor has room for 10."""
     gate = Gate(IMPORTS)

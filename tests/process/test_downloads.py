@@ -9,7 +9,7 @@ import socket
 import psutil
 import pytest
 
-from glance.wsgi import sendfile
+from glance.server import sendfile
 
 from .conftest import TERM, until
 
@@ -120,9 +120,24 @@ def test_a_stop_lets_a_download_end(api, image, content):
     assert api.exit_status() == 0
 
 
-def test_a_stored_file_that_is_too_short_breaks_the_connection(api, image, state):
+def test_a_stored_file_that_is_cut_short_is_not_sent(api, image, state):
     (stored,) = (state / 'images').glob('[!.]*')
     os.truncate(stored, SIZE // 2)
-    with pytest.raises(http.client.IncompleteRead):
-        api.call('GET', image)
+    for method in ('GET', 'HEAD'):
+        assert api.call(method, image, headers={'Accept': 'text/plain'})[0] == 503
+    until(lambda: f'there are {SIZE // 2} of {SIZE}' in api.log, 'The log line')
+
+
+def test_a_stored_file_that_is_cut_short_amid_a_download_breaks_the_connection(api, image, state):
+    (stored,) = (state / 'images').glob('[!.]*')
+    with contextlib.closing(http.client.HTTPConnection('127.0.0.1', api.port)) as client:
+        client.request('GET', image)
+        answer = client.getresponse()
+        os.truncate(stored, SIZE // 2)
+        with pytest.raises(http.client.IncompleteRead):
+            answer.read()
+    until(
+        lambda: f'failed {SIZE // 2} bytes before its end: A stored image ends' in api.log,
+        'The log line',
+    )
     assert api.call('GET', '/healthcheck')[0] == 200

@@ -1,20 +1,29 @@
 """A process stopped past its lease, anywhere; another ends its task; then it goes on."""
 
+import contextlib
 import http.client
 import json
+import sqlite3
 import threading
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from glance.testing.source_server import Answer
+from tests import databases
 
+from . import checker
 from .conftest import CONT, STOP, TERM, staged, until
 from .fail_points import points
 from .snapshot import snapshot
 from .test_kill_matrix import CONTENT, NEVER, WAYS, serve
 
 SHORT = {'lease_time': 1, 'poll_interval': 0.1}
+WAITS_FOR_A_LOCK = (
+    "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    ' AND datname = current_database()'
+)
 # Before these there is no lease yet, after this there is none any more.
 OUTSIDE = ('before-post', 'after-post', 'before-claim', 'after-tidy-rows')
 
@@ -29,7 +38,8 @@ def cases(ways=WAYS):
                     continue  # up to there it is like one that succeeds
                 if way == 'eventlet' and 'remember' in point:
                     continue
-                yield pytest.param(way, end, point, id=f'{way}-{end}-{point}')
+                marks = [pytest.mark.soak] if way == 'eventlet' else []
+                yield pytest.param(way, end, point, id=f'{way}-{end}-{point}', marks=marks)
 
 
 @pytest.fixture
@@ -49,11 +59,27 @@ def is_stopped(api):
     return psutil.Process(api.process.pid).status() == psutil.STATUS_STOPPED
 
 
+def stop_between_transactions(api, state):
+    """Stop a process; let it go on and return False if it holds the lock of SQLite's file."""
+    api.signal(STOP)
+    until(lambda: is_stopped(api), 'the stop')
+    if databases.CHOSEN != 'sqlite':
+        return True
+    with contextlib.closing(sqlite3.connect(state / 'glance.sqlite', timeout=0)) as connection:
+        try:
+            connection.execute('BEGIN IMMEDIATE')
+        except sqlite3.OperationalError:
+            api.signal(CONT)
+            return False
+        connection.rollback()
+    return True
+
+
 def await_dropped(api, task_id):
     """Wait until a process says that it has let go of a task of which it has lost the lease."""
     api.await_log(
-        rf' {api.process.pid} WARNING .*Task {task_id} stopped in this process, '
-        'nothing undone: LostLease'
+        rf' {api.process.pid} WARNING .*Task {task_id} is no longer run by this process '
+        'because its lease was lost'
     )
 
 
@@ -72,14 +98,14 @@ def end_without_a_trace(stopped, other, task_id, now):
 @pytest.mark.parametrize(('way', 'end', 'point'), list(cases()))
 @pytest.mark.usefixtures('recorded')
 def test_a_process_stopped_past_its_lease_changes_nothing(
-    spawn, settled, web, options, now, way, end, point
+    start, settled, web, options, now, way, end, point
 ):
     address, format_ = serve(web, end)
-    stopped = spawn(fail_point=f'{point}:1:STOP', **options(way)).await_ready()
+    stopped = start(fail_point=f'{point}:1:STOP', **options(way)).await_ready()
     posted = post(stopped, address, format_)  # it may stop before it has answered
     until(lambda: is_stopped(stopped), f'a stop at {point}')
 
-    other = spawn(**options(way)).await_ready()
+    other = start(**options(way)).await_ready()
     [task] = other.call('GET', '/v2/tasks')[1]['tasks']
     other.ended(task['id'])
     [(status, message, _image)] = settled({address: CONTENT}).values()
@@ -93,18 +119,18 @@ def test_a_process_stopped_past_its_lease_changes_nothing(
 @pytest.mark.parametrize(('way', 'end', 'point'), list(cases(['taskflow'])))
 @pytest.mark.usefixtures('recorded')
 def test_a_process_whose_task_another_holds_changes_nothing(
-    spawn, settled, web, options, now, way, end, point
+    start, settled, web, options, now, way, end, point
 ):
     """The other has claimed it and done nothing yet: all that is there is still to be had.
 
     What keeps the first from writing is below the executor, so one is enough.
     """
     address, format_ = serve(web, end)
-    stopped = spawn(fail_point=f'{point}:1:STOP', **options(way)).await_ready()
+    stopped = start(fail_point=f'{point}:1:STOP', **options(way)).await_ready()
     posted = post(stopped, address, format_)
     until(lambda: is_stopped(stopped), f'a stop at {point}')
     holds = options(way) | {'task': options(way)['task'] | {'lease_time': 600}}
-    other = spawn(fail_point='after-claim:1:STOP', **holds)
+    other = start(fail_point='after-claim:1:STOP', **holds)
     until(lambda: is_stopped(other), 'the claim of another')
 
     before = now()
@@ -150,7 +176,7 @@ def post(api, address, format_):
 @pytest.mark.parametrize('way', WAYS)
 @pytest.mark.usefixtures('recorded')
 def test_a_process_stopped_amid_a_download_changes_nothing(
-    spawn, settled, web, options, now, state, way
+    start, settled, web, options, now, state, way
 ):
     content = bytes(range(256)) * 4096 * 8
     goes_on = threading.Event()
@@ -163,15 +189,44 @@ def test_a_process_stopped_amid_a_download_changes_nothing(
     pages = [Answer(first_half_then_wait(), announced=len(content))]
     web.pages['/image'] = lambda request: pages.pop() if pages else content
     address = f'{web.url}/image'
-    stopped = spawn(**options(way)).await_ready()
+    stopped = start(**options(way)).await_ready()
     task_id = stopped.import_(address)
     until(lambda: staged(state) >= len(content) // 4, 'a part of the download')
-    stopped.signal(STOP)
-    until(lambda: is_stopped(stopped), 'the stop')
+    until(lambda: stop_between_transactions(stopped, state), 'a stop')
 
-    other = spawn(**options(way)).await_ready()
+    other = start(**options(way)).await_ready()
     other.ended(task_id)
     settled({address: content})
     goes_on.set()
     end_without_a_trace(stopped, other, task_id, now)
     settled({address: content})
+
+
+@pytest.mark.skipif(databases.CHOSEN != 'postgresql', reason='No other process locks a row here.')
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.usefixtures('recorded')
+def test_a_process_stopped_amid_a_transaction_keeps_no_lock(
+    start, settled, web, options, now, database, query, way
+):
+    """It has passed the fence: as long as its transaction is open, nobody can claim the task."""
+    address, _format = serve(web, 'success')
+    with checker.reading(database) as connection:
+        connection.execute(sa.text('LOCK TABLE image_locations IN SHARE MODE'))
+        stopped = start(**options(way)).await_ready()
+        task_id = stopped.import_(address)
+        until(lambda: query(WAITS_FOR_A_LOCK), 'a statement that waits for this lock')
+        stopped.signal(STOP)
+        until(lambda: is_stopped(stopped), 'the stop')
+
+    other = start(**options(way)).await_ready()
+    assert other.ended(task_id)['status'] == 'success'
+    settled({address: CONTENT})
+
+    before = now()
+    stopped.signal(CONT)
+    stopped.await_log(f'The run of task {task_id} was stopped because the database does not')
+    for api in (stopped, other):
+        api.signal(TERM)
+        assert api.exit_status() == 0
+    assert now() == before
+    settled({address: CONTENT})

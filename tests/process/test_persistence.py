@@ -40,10 +40,10 @@ def logbooks(state):
     return sorted(path.name for path in (state / 'logbooks').iterdir())
 
 
-def killed_at(spawn, web, point, end='success'):
+def killed_at(start, web, point, end='success'):
     """Post an import to a glance-api that dies at this point of it; returns the address."""
     address, format_ = serve(web, end)
-    dying = spawn(fail_point=point, **DIR).await_ready()
+    dying = start(fail_point=point, **DIR).await_ready()
     with contextlib.suppress(OSError, http.client.HTTPException):
         dying.import_(address, format_)
     assert dying.exit_status() == -KILL, 'the point was not passed'
@@ -59,10 +59,10 @@ def fetches(web):
 )
 @pytest.mark.usefixtures('recorded')
 def test_a_task_killed_at_a_decisive_point_ends_and_leaves_no_file(
-    spawn, settled, check, state, web, end, point
+    start, settled, check, state, web, end, point
 ):
-    address = killed_at(spawn, web, point, end)
-    api = spawn(**DIR).await_ready()
+    address = killed_at(start, web, point, end)
+    api = start(**DIR).await_ready()
     [task] = api.call('GET', '/v2/tasks')[1]['tasks']
     api.ended(task['id'])
     [(status, _message, _image)] = settled({address: CONTENT}).values()
@@ -77,14 +77,14 @@ def test_a_task_killed_at_a_decisive_point_ends_and_leaves_no_file(
     ('point', 'count'), [('after-remember:2', 1), ('before-remember:2', 2), ('after-do-check', 1)]
 )
 def test_the_next_process_goes_on_behind_the_last_step_that_was_remembered(
-    spawn, settled, state, web, point, count
+    start, settled, state, web, point, count
 ):
-    address = killed_at(spawn, web, point)
+    address = killed_at(start, web, point)
     [book] = logbooks(state)
     assert book.endswith('.1')
     before = fetches(web)
     assert before == 1
-    api = spawn(**DIR).await_ready()
+    api = start(**DIR).await_ready()
     api.await_log(r'Task \S+ goes on, claim 2')
     settled({address: CONTENT})
     assert fetches(web) <= count
@@ -92,15 +92,15 @@ def test_the_next_process_goes_on_behind_the_last_step_that_was_remembered(
 
 
 @pytest.mark.parametrize('damage', ['cut off', 'lost'])
-def test_a_logbook_that_a_power_cut_spoiled_is_begun_again(spawn, settled, state, web, damage):
-    address = killed_at(spawn, web, 'after-remember:2')
+def test_a_logbook_that_a_power_cut_spoiled_is_begun_again(start, settled, state, web, damage):
+    address = killed_at(start, web, 'after-remember:2')
     for path in (state / 'logbooks').rglob('metadata'):
         if damage == 'cut off':
             path.write_bytes(b'')
         else:
             path.unlink()
-    api = spawn(**DIR).await_ready()
-    api.await_log(r'What is known of task \S+ cannot be used; it begins again')
+    api = start(**DIR).await_ready()
+    api.await_log(r'The saved steps of task \S+ cannot be used; it begins again')
     api.await_log(r'Task \S+ begun, claim 2')
     [(status, _message, _image)] = settled({address: CONTENT}).values()
     assert status == 'success'
@@ -110,14 +110,14 @@ def test_a_logbook_that_a_power_cut_spoiled_is_begun_again(spawn, settled, state
 @pytest.mark.parametrize('point', ['before-remember:1', 'before-remember:2', 'after-remember:2'])
 @pytest.mark.usefixtures('recorded')
 def test_a_stopped_process_neither_helps_nor_harms_who_begins_again(
-    spawn, settled, state, database, web, point
+    start, settled, state, database, web, point
 ):
     options = DIR | {'task': SHORT}
     address, format_ = serve(web, 'success')
-    stopped = spawn(fail_point=f'{point}:STOP', **options).await_ready()
+    stopped = start(fail_point=f'{point}:STOP', **options).await_ready()
     posted = post(stopped, address, format_)
     until(lambda: is_stopped(stopped), f'a stop at {point}')
-    other = spawn(**options).await_ready()
+    other = start(**options).await_ready()
     [task] = other.call('GET', '/v2/tasks')[1]['tasks']
     other.ended(task['id'])
     assert 'begun, claim 2' in other.log
@@ -129,18 +129,18 @@ def test_a_stopped_process_neither_helps_nor_harms_who_begins_again(
 
 
 def test_what_was_remembered_in_files_is_begun_again_by_who_does_not_read_them(
-    spawn, settled, state, web
+    start, settled, state, web
 ):
     """After a change of the option; what is left of an ended task is removed by a later start."""
-    address = killed_at(spawn, web, 'after-remember:2')
-    api = spawn().await_ready()
+    address = killed_at(start, web, 'after-remember:2')
+    api = start().await_ready()
     api.await_log(r'Task \S+ begun, claim 2')
     [task] = api.call('GET', '/v2/tasks')[1]['tasks']
     assert api.ended(task['id'])['status'] == 'success'
     assert len(logbooks(state)) == 1
     api.signal(TERM)
     assert api.exit_status() == 0
-    spawn().await_ready()
+    start().await_ready()
     assert logbooks(state) == []
     settled({address: CONTENT})
 
@@ -154,11 +154,10 @@ def test_several_workers_need_a_fence(start, persistence):
         assert option in sentence
 
 
-@pytest.mark.parametrize('kind', databases.KINDS)
-def test_a_newer_database_is_refused_with_both_versions(start, tmp_path, missing, kind):
+def test_a_newer_database_is_refused_with_both_versions(start, tmp_path, missing):
     folder = tmp_path / 'database'
     folder.mkdir()
-    with databases.fresh(kind, folder, missing) as url:
+    with databases.fresh(databases.CHOSEN, folder, missing) as url:
         database = sessions.open_database(url)
         migrations.sync(database.engine)
         database.write(

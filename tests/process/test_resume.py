@@ -107,7 +107,7 @@ def test_of_another_file_nothing_is_used(start, state, web, halting):
         file.write(b'another file')
 
     api = start().await_ready()
-    api.await_log('does not say that they are of the same file; the fetch begins again')
+    api.await_log('does not confirm that its file is still the same; the fetch begins again')
     ended_well(api, task_id, state, halting)
 
 

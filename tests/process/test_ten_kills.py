@@ -43,11 +43,12 @@ def files(tmp_path_factory):
     return made
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize('way', WAYS)
 @pytest.mark.usefixtures('recorded')
 def test_all_imports_succeed_though_their_process_is_killed_ten_times(
-    spawn, web, settled, query, files, way
+    start, web, settled, query, files, way
 ):
     seed = os.environ.get('GLANCE_TEST_SEED') or str(random.randrange(10**9))
     print(f'GLANCE_TEST_SEED={seed}')  # noqa: T201 - to be seen when the test fails
@@ -62,7 +63,7 @@ def test_all_imports_succeed_though_their_process_is_killed_ten_times(
     waiting = list(sources)
     accepted, hits = [], 0
     for _kill in range(KILLS):
-        api = spawn(**WAYS[way]).await_ready()
+        api = start(**WAYS[way]).await_ready()
         life = time.monotonic() + chance.uniform(0, LONGEST_LIFE)
         for _import in range(PER_LIFE):
             accepted.append(api.import_(waiting.pop()))
@@ -77,7 +78,7 @@ def test_all_imports_succeed_though_their_process_is_killed_ten_times(
         hits += bool(query('SELECT task_id FROM task_queue WHERE owner IS NOT NULL'))
     assert hits >= KILLS // 2, 'the processes were killed after their work'
 
-    api = spawn(**WAYS[way]).await_ready()
+    api = start(**WAYS[way]).await_ready()
     for task_id in accepted:
         task = api.ended(task_id)
         assert task['status'] == 'success', task['message']

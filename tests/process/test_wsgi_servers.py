@@ -74,6 +74,7 @@ class Server(Api):
         self._file = open(log, 'ab')  # noqa: SIM115 - closed in end()
         self._begins_at = self._file.tell()
         self.port = free_port()
+        self._processes = 2 if '--processes=2' in command else 1
         words = [word.format(port=self.port, prefix=sys.prefix, root=ROOT) for word in command[1:]]
         self.process = subprocess.Popen(
             [program(command[0]), *words],
@@ -93,6 +94,11 @@ class Server(Api):
 
     def await_ready(self):
         until(self._answers, 'an answer')
+        if self._processes > 1:  # uWSGI does not end workers that have not begun
+            until(
+                lambda: self.log.count('Tasks are run') >= self._processes,
+                'the start of all workers',
+            )
         return self
 
     def end(self):
@@ -154,8 +160,6 @@ def test_an_image_is_imported_and_downloaded(serve, state, web):
 def test_sigterm_hands_back_what_runs(serve, command, state, web):
     web.pages['/slow'] = web.silence()
     server = serve().await_ready()
-    if command == 'uwsgi':  # it does not end workers that have not begun
-        until(lambda: server.log.count('Tasks are run') == 2, 'the start of both workers')
     server.import_(f'{web.url}/slow')
     web.await_request('/slow')
     server.signal(TERM)

@@ -21,16 +21,16 @@ class Names:
 PUBLIC = Names(example_org=['93.184.215.14', '2606:2800:21f:cb07:6820:80da:af6b:8b2c'])
 
 
-def refusal(address, resolver=PUBLIC, **lists):
+def refusal(url, resolver=PUBLIC, **lists):
     with pytest.raises(errors.SourceRefused) as caught:
-        ImportFilter(**lists).check(address, resolver)
+        ImportFilter(**lists).verify(url, resolver)
     sentence = str(caught.value)
     assert ' does not pass filtering: ' in sentence
     return sentence
 
 
-def passes(address, resolver=PUBLIC, **lists):
-    return ImportFilter(**lists).check(address, resolver)
+def passes(url, resolver=PUBLIC, **lists):
+    return ImportFilter(**lists).verify(url, resolver)
 
 
 def test_a_public_source_passes_with_the_addresses_that_were_checked():
@@ -61,25 +61,25 @@ def test_a_scheme_that_cannot_be_fetched_is_refused_even_if_it_is_allowed():
 
 
 @pytest.mark.parametrize(
-    ('address', 'fact'),
+    ('url', 'fact'),
     [
         ('example.org/a', 'it has no scheme'),
         ('', 'it has no scheme'),
         ('http:///a', 'it has no host'),
         ('http://:80/a', 'it has no host'),
-        ('http://[::1/a', 'it cannot be understood'),
-        ('http://example.org:http/', 'its port is no number'),
-        ('http://example.org:65536/', 'its port is no number'),
+        ('http://[::1/a', 'it cannot be parsed'),
+        ('http://example.org:http/', 'its port is not a number'),
+        ('http://example.org:65536/', 'its port is not a number'),
         ('http://exa mple.org/', 'a space, a backslash'),
         ('http://exam\tple.org/', 'a control character'),
         ('http://example.org\\@127.0.0.1/', 'a backslash'),
-        ('http://example..org/', 'no valid name'),
-        ('http://exam%70le.org/', 'no valid name'),
+        ('http://example..org/', 'not a valid name'),
+        ('http://exam%70le.org/', 'not a valid name'),
         ('http://b\u00fccher.example/', 'in its "xn--" form'),
     ],
 )
-def test_what_is_malformed_is_refused_with_the_fact(address, fact):
-    assert fact in refusal(address)
+def test_what_is_malformed_is_refused_with_the_fact(url, fact):
+    assert fact in refusal(url)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_numbers_that_are_no_standard_address_are_refused_without_asking_anybody
     names = Names()
     names.addresses = lambda *_: pytest.fail('It was resolved.')
     sentence = refusal(f'http://{host}/', names, allowed_hosts=[host])
-    assert f'its host {host} is a number that is not spelled as an address' in sentence
+    assert f'its host {host} is a number that is not written as an IP address' in sentence
 
 
 @pytest.mark.parametrize(

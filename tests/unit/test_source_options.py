@@ -7,6 +7,7 @@ from oslo_config import cfg
 
 from glance import bootstrap
 from glance.domain import errors
+from glance.flows import import_tools
 
 
 @pytest.fixture
@@ -54,14 +55,23 @@ def test_a_wrong_value_is_told_with_its_reason(read, line, fact):
         getattr(conf.import_filtering_opts, line.partition(' ')[0])
 
 
+@pytest.mark.parametrize('content', ['', 'no certificate'])
+def test_a_file_without_certificates_stops_the_start(read, tmp_path, content):
+    (tmp_path / 'ca.pem').write_text(content)
+    conf = read(f'ca_file = {tmp_path}/ca.pem')
+    with pytest.raises(errors.ConfigError, match=r'ca.pem has no certificates in PEM format'):
+        import_tools.from_conf(conf)
+
+
 def test_a_file_of_certificates_that_cannot_be_read_stops_the_start(read, tmp_path):
     conf = read(f'ca_file = {tmp_path}/nowhere.pem')
     with pytest.raises(errors.ConfigError, match=r'ca_file: .*nowhere.pem cannot be read'):
-        bootstrap._fetch_limits(conf)
+        import_tools.from_conf(conf)
 
 
 def test_the_limits_of_a_fetch_are_those_of_the_configuration(read):
-    limits = bootstrap._fetch_limits(read('proxy = http://me:secret@proxy.example:3128'))
+    conf = read('proxy = http://me:secret@proxy.example:3128')
+    limits = import_tools.from_conf(conf).fetch_limits
     assert (limits.total_timeout, limits.minimum_rate) == (21600, 512)
     assert (limits.connect_timeout, limits.read_timeout) == (10, 60)
     assert limits.proxy == 'http://me:secret@proxy.example:3128'
@@ -71,3 +81,32 @@ def test_the_limits_of_a_fetch_are_those_of_the_configuration(read):
 def test_what_is_set_on_one_configuration_does_not_show_in_another(read):
     read('').set_override('total_timeout', 1, 'import_filtering_opts')
     assert read('').import_filtering_opts.total_timeout == 21600
+
+
+@pytest.mark.parametrize(
+    ('line', 'limits'),
+    [
+        ('proxy = http://proxy.example:1', {'proxy': 'http://proxy.example:1'}),
+        ('connect_timeout = 7', {'connect_timeout': 7.0}),
+        ('read_timeout = 7', {'read_timeout': 7.0}),
+        ('total_timeout = 7', {'total_timeout': 7.0}),
+        ('minimum_rate = 7', {'minimum_rate': 7}),
+    ],
+)
+def test_a_reload_takes_over_the_options_of_the_fetch(read, tmp_path, line, limits):
+    conf = read('read_timeout = 5')
+    tools = import_tools.from_conf(conf)
+    (tmp_path / 'glance-api.conf').write_text(f'[import_filtering_opts]\n{line}\n')
+    conf.mutate_config_files()
+    assert {name: getattr(tools.fetch_limits, name) for name in limits} == limits
+
+
+def test_a_reload_with_unusable_certificates_changes_nothing(read, tmp_path, caplog):
+    conf = read('read_timeout = 5')
+    tools = import_tools.from_conf(conf)
+    (tmp_path / 'glance-api.conf').write_text(
+        f'[import_filtering_opts]\nca_file = {tmp_path}/nowhere.pem\nread_timeout = 7\n'
+    )
+    conf.mutate_config_files()
+    assert (tools.fetch_limits.ca_file, tools.fetch_limits.read_timeout) == (None, 5)
+    assert 'stay as they were: [import_filtering_opts] ca_file' in caplog.text

@@ -10,32 +10,32 @@ import pytest
 from glance import threads
 
 
-def test_a_reply_carries_the_value():
+def test_a_future_carries_the_value():
     pool = threads.NativePool(2, 'test')
-    assert pool.submit(lambda a, b: a + b, 1, 2).wait() == 3
+    assert pool.submit(lambda a, b: a + b, 1, 2).result() == 3
     pool.stop()
 
 
-def test_a_reply_carries_the_error():
+def test_a_future_carries_the_error():
     def broken():
         raise LookupError('here')
 
     pool = threads.NativePool(1, 'test')
     with pytest.raises(LookupError, match='here'):
-        pool.submit(broken).wait()
-    assert pool.submit(lambda: 'still there').wait() == 'still there'
+        pool.submit(broken).result()
+    assert pool.submit(lambda: 'still there').result() == 'still there'
     pool.stop()
 
 
-def test_a_reply_that_does_not_come_is_a_timeout():
+def test_a_future_that_does_not_come_is_a_timeout():
     lock = threads.original('threading').Lock()
     lock.acquire()
     pool = threads.NativePool(1, 'test')
-    reply = pool.submit(lock.acquire)
+    future = pool.submit(lock.acquire)
     with pytest.raises(TimeoutError):
-        reply.wait(0.01)
+        future.result(0.01)
     lock.release()
-    assert reply.wait()
+    assert future.result()
     pool.stop()
 
 
@@ -43,8 +43,8 @@ def test_a_native_pool_works_on_as_many_at_once_as_it_has_threads():
     native = threads.original('threading')
     together = native.Barrier(3, timeout=10)
     pool = threads.NativePool(3, 'test')
-    replies = [pool.submit(together.wait) for _ in range(3)]
-    assert sorted(reply.wait(10) for reply in replies) == [0, 1, 2]
+    futures = [pool.submit(together.wait) for _ in range(3)]
+    assert sorted(future.result(10) for future in futures) == [0, 1, 2]
     pool.stop()
 
 
@@ -52,9 +52,9 @@ def test_the_hub_turns_while_a_native_thread_works():
     native = threads.original('threading')
     release = native.Event()
     pool = threads.NativePool(1, 'test')
-    reply = pool.submit(release.wait, 10)
+    future = pool.submit(release.wait, 10)
     threading.Thread(target=release.set).start()  # green: runs only if the hub turns
-    assert reply.wait(10)
+    assert future.result(10)
     pool.stop()
 
 
@@ -63,8 +63,8 @@ def test_a_batcher_hands_over_all_that_waits_at_once():
 
     def serve(asked):
         batches.append(len(asked))
-        for item, reply in asked:
-            reply.give(item * 2)
+        for item, future in asked:
+            future.set_result(item * 2)
 
     batcher = threads.Batcher(serve, 'test')
     answers = []
@@ -75,7 +75,7 @@ def test_a_batcher_hands_over_all_that_waits_at_once():
         thread.start()
     for thread in asking:
         thread.join(10)
-    batcher.stop().wait(10)
+    batcher.stop().result(10)
     assert sorted(answers) == [2 * n for n in range(20)]
     assert sum(batches) == 20
 
@@ -87,7 +87,7 @@ def test_nobody_is_left_waiting_when_serving_a_batch_breaks():
     batcher = threads.Batcher(serve, 'test')
     with pytest.raises(SystemExit):
         batcher.ask(1)
-    batcher.stop().wait(10)
+    batcher.stop().result(10)
 
 
 def test_each_worker_of_a_pool_has_an_identity_of_its_own():
@@ -173,7 +173,7 @@ WAITS = {
     'queue': lambda: queue.Queue().get,
     'socket': a_silent_socket,
     'sleep': lambda: lambda: time.sleep(60),
-    'reply': lambda: threads.Reply().wait,
+    'future': lambda: threads.Future().result,
 }
 
 
@@ -210,14 +210,14 @@ def test_a_native_thread_is_not_interrupted():
 def test_a_native_call_goes_on_when_who_waits_for_it_is_interrupted():
     release = threads.original('threading').Event()
     pool = threads.NativePool(1, 'test')
-    reply = pool.submit(release.wait, 10)
-    waiting = Waiting(reply.wait)
+    future = pool.submit(release.wait, 10)
+    waiting = Waiting(future.result)
     assert threads.interrupt(waiting.thread, Told())
     waiting.join()
-    assert not reply.given
+    assert not future.done()
     release.set()
-    assert reply.wait(10)
-    assert pool.submit(lambda: 'still there').wait(10) == 'still there'
+    assert future.result(10)
+    assert pool.submit(lambda: 'still there').result(10) == 'still there'
     pool.stop()
 
 

@@ -1,171 +1,115 @@
 """/v2/tasks, one function per URL and method. See glance/api/routes.py."""
 
+import functools
 import logging
+import typing
 
 import webob
 
-from glance.api import body, query
+from glance.api import body
 from glance.api.errors import HTTPError, handler
+from glance.api.listings import tasks as listings
+from glance.api.request import Request
 from glance.api.schemas import tasks as schemas
-from glance.domain.listing import Listing
-from glance.domain.task import Status
+from glance.api.views import tasks as views
+from glance.domain import errors
+from glance.services import Services
 
 LOG = logging.getLogger(__name__)
 
-PATH = '/v2/tasks'
-TIMES = ('created_at', 'updated_at', 'expires_at')
-COLUMNS = ('id', 'type', 'status', 'owner', 'image_id', 'request_id', 'user_id', *TIMES)
-
 
 @handler
-def create(req, services):
+def create(req: Request, services: Services) -> webob.Response:
     """POST /v2/tasks: accept work to be done later.
 
     201  the task and its Location; the work has not begun yet
-    400  the body does not fit schemas.CREATE, or the input not the type
-    403  policy says no
-    409  an image of that id exists
-    413  the body is too large, or what was asked for is over a quota
-    415  the body is not called JSON
+    400  the body does not fit schemas.CREATE, or the input does not fit the schema or
+         the rules of its type
+    403  policy does not allow it
+    409  an image with the same id exists
+    413  the body is too large, or the input exceeds a quota
+    415  the Content-Type is not JSON
+    500  the plug-in of the task type does not work; the log says why
     """
     req.context.require('tasks_api_access')
     req.context.require('add_task')
     wanted = body.read(req, schemas.CREATE)
+    _verify_input(wanted['input'], services.tasks.type(wanted['type']))
     task = services.tasks.create(wanted['type'], wanted['input'], by=req.context.caller)
-    req.context.resource_uuid = task.id  # its log lines carry it from here on
+    req.context.resource_uuid = task.id  # from here on, log lines of the request name the task
     LOG.info('Task %s accepted', task.id, extra={'action': 'task_accepted'})
-    return webob.Response(status=201, json=as_json(task), location=f'{req.base}{PATH}/{task.id}')
+    return webob.Response(
+        status=201, json=views.as_json(task), location=f'{req.base}{views.PATH}/{task.id}'
+    )
+
+
+def _verify_input(given: dict[str, typing.Any], task_type: typing.Any) -> None:
+    """Raises Invalid if the input of a new task does not fit the schema of its TaskType."""
+    try:
+        body.verify(given, _input_validator(task_type), 'input')
+    except errors.GlanceError:
+        raise
+    except Exception as error:  # a schema can refer to something that does not exist
+        name = task_type.flow.type
+        LOG.exception(
+            'The input schema of the task type "%s" cannot be used',
+            name,
+            extra={'action': 'task_type_broken'},
+        )
+        raise errors.PluginBroke(f'task type "{name}"') from error
+
+
+@functools.cache
+def _input_validator(task_type: typing.Any) -> body.Validator:
+    return body.validator(task_type.input_schema)
 
 
 @handler
-def index(req, services):
+def index(req: Request, services: Services) -> webob.Response:
     """GET /v2/tasks: a page of tasks, without input, result and message.
 
     200  the tasks and the links to other pages
     400  the query cannot be used
-    403  policy says no
+    403  policy does not allow it
     """
     req.context.require('tasks_api_access')
     req.context.require('get_tasks')
-    asked = req.read_query()
-    listing = Listing(
-        limit=asked.limit(req.settings),
-        marker=asked.marker(),
-        sort=(
-            (
-                asked.choice('sort_key', COLUMNS, 'created_at'),
-                asked.choice('sort_dir', ('asc', 'desc'), 'desc'),
-            ),
-        ),
-        filters=_filters(asked, services.tasks.types),
-    )
-    found = services.tasks.list(listing, by=req.context.caller)
+    fields = req.read_query()
+    listing = listings.read(fields, req.settings, services.tasks.known_types)
+    tasks = services.tasks.list(listing, by=req.context.caller)
     return webob.Response(
         json={
-            'tasks': [_stub(task) for task in found],
-            **asked.links(PATH, found, listing.limit),
+            'tasks': [views.as_list_item(task) for task in tasks],
+            **fields.links(views.PATH, tasks, listing.limit),
             'schema': '/v2/schemas/tasks',
         }
     )
 
 
 @handler
-def show(req, services):
+def show(req: Request, services: Services) -> webob.Response:
     """GET /v2/tasks/{task_id}: one task.
 
     200  the task
-    403  policy says no
-    404  there is no such task, or not for this caller, or not any more
+    403  policy does not allow it
+    404  there is no such task, this caller may not see it, or it has expired
     """
     req.context.require('tasks_api_access')
     req.context.require('get_task')
     task = services.tasks.get(req.variables['task_id'], by=req.context.caller)
-    return webob.Response(json=as_json(task))
+    return webob.Response(json=views.as_json(task))
 
 
 @handler
-def delete(req, services):
-    """DELETE /v2/tasks/{task_id}: never; an ended task goes by itself when it expires.
+def delete(req: Request, services: Services) -> webob.Response:
+    """DELETE /v2/tasks/{task_id}: always refused. An ended task is removed after it expires.
 
-    403  policy says no
-    405  always, otherwise
+    403  policy does not allow it
+    405  in all other cases
     """
     req.context.require('tasks_api_access')
     raise HTTPError(
-        405, 'Tasks cannot be deleted; those that have ended expire.', {'Allow': 'GET'}
+        405,
+        'Tasks cannot be deleted; those that have ended expire.',
+        {'Allow': 'GET, HEAD, OPTIONS'},
     )
-
-
-def as_json(task):
-    """A task as it is shown; what has no value is left out."""
-    shown = _stub(task)
-    for name in ('image_id', 'request_id', 'user_id'):
-        value = getattr(task, name)
-        if value is not None:
-            shown[name] = value
-    return shown | {
-        'input': task.input,
-        'result': task.result,
-        'message': task.message,
-        'schema': '/v2/schemas/task',
-    }
-
-
-def as_record(task):
-    """A task among those of an image: every column, and times without a zone."""
-    return {
-        'id': task.id,
-        'type': task.type,
-        'status': task.status,
-        'owner': task.owner,
-        'image_id': task.image_id,
-        'request_id': task.request_id,
-        'user_id': task.user_id,
-        'input': task.input,
-        'result': task.result,
-        'message': task.message,
-        'created_at': _plain(task.created_at),
-        'updated_at': _plain(task.updated_at),
-        'expires_at': _plain(task.expires_at),
-        'deleted_at': None,
-        'deleted': False,
-    }
-
-
-def _stub(task):
-    shown = {
-        'id': task.id,
-        'type': task.type,
-        'status': task.status,
-        'owner': task.owner,
-        'created_at': zulu(task.created_at),
-        'updated_at': zulu(task.updated_at),
-        'self': f'{PATH}/{task.id}',
-        'schema': '/v2/schemas/task',
-    }
-    if task.expires_at is not None:
-        shown['expires_at'] = zulu(task.expires_at)
-    return shown
-
-
-def zulu(time):
-    """A time in whole seconds, as it stands everywhere but in as_record()."""
-    return f'{time.replace(tzinfo=None).isoformat(timespec="seconds")}Z'
-
-
-def _plain(time):
-    return time and time.replace(tzinfo=None).isoformat(timespec='microseconds')
-
-
-def _filters(asked, types):
-    filters = {}
-    for name in asked.names:
-        if name == 'status':
-            filters[name] = asked.choice(name, tuple(Status))
-        elif name == 'type':
-            filters[name] = asked.choice(name, schemas.known(types))
-        elif name in TIMES:
-            filters[name] = query.time(name, asked.one(name))
-        elif name in COLUMNS:
-            filters[name] = asked.one(name)
-    return filters

@@ -1,11 +1,15 @@
-"""Which versions of the API there are. Needs no identity."""
+"""The versions of the API. These calls need no identity."""
+
+import typing
 
 import webob
 
 from glance.api.errors import handler
+from glance.api.request import Request
+from glance.services import Services
 
 CURRENT = 'v2.17'
-# v2.12 stands for tasks of an image; clients that do not see it refuse to ask for them.
+# Clients ask for the tasks of an image only where v2.12 is among the versions.
 SUPPORTED = (
     'v2.15',
     'v2.12',
@@ -23,8 +27,8 @@ KNOWN = frozenset((CURRENT, *SUPPORTED, 'v2'))
 
 
 @handler
-def choices(req, services):
-    """GET / and whatever begins with another version.
+def choices(req: Request, services: Services) -> webob.Response:
+    """GET /, and any path that begins with another version.
 
     300  the versions to choose from
     """
@@ -32,15 +36,15 @@ def choices(req, services):
 
 
 @handler
-def show(req, services):
-    """GET /versions: the same as an ordinary answer.
+def show(req: Request, services: Services) -> webob.Response:
+    """GET /versions: the same document with status 200.
 
     200  the versions
     """
     return webob.Response(json=_document(req))
 
 
-def _document(req):
+def _document(req: Request) -> dict[str, typing.Any]:
     links = [{'rel': 'self', 'href': f'{req.base}/v2/'}]
     return {
         'versions': [

@@ -1,6 +1,9 @@
-"""The one place where an unexpected exception becomes an answer."""
+"""The only place that turns an unexpected exception into a response."""
 
+import collections.abc
 import logging
+import typing
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from glance.api import errors
 
@@ -8,12 +11,14 @@ LOG = logging.getLogger(__name__)
 
 
 class Faults:
-    """Answers 500, without a word about the inside, and logs what happened."""
+    """Responds with 500, and logs the exception. The response tells nothing about it."""
 
-    def __init__(self, app):
+    def __init__(self, app: WSGIApplication) -> None:
         self._app = app
 
-    def __call__(self, environ, start_response):
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> collections.abc.Iterable[bytes]:
         try:
             return self._app(environ, start_response)
         except Exception:
@@ -23,9 +28,10 @@ class Faults:
                 environ['PATH_INFO'],
                 extra={'action': 'request_failed'},
             )
-        return errors.answer(
+        response = errors.error_response(
             environ,
             500,
             'Something went wrong inside the service. Its log says more under the request id '
             'that is in the headers of this answer.',
-        )(environ, start_response)
+        )
+        return typing.cast(collections.abc.Iterable[bytes], response(environ, start_response))

@@ -1,4 +1,8 @@
-"""/healthcheck, for load balancers: oslo.middleware's, at a path of its own."""
+"""/healthcheck for load balancers, by the middleware of oslo.middleware."""
+
+import collections.abc
+import typing
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from oslo_middleware import healthcheck
 from oslo_middleware.healthcheck import opts
@@ -6,28 +10,30 @@ from oslo_middleware.healthcheck import opts
 PATH = '/healthcheck'
 
 
-def register_opts(conf):
+def register_opts(conf: typing.Any) -> None:
     conf.register_opts(opts.HEALTHCHECK_OPTS, group='healthcheck')
     conf.register_opts(opts.DISABLE_BY_FILE_OPTS, group='healthcheck')
 
 
 class _Check(healthcheck.Healthcheck):
-    # Where no check is configured the shipped one says nothing at all.
+    # The template of oslo.middleware gives an empty body if no check is configured.
     PLAIN_RESPONSE_TEMPLATE = (
         '{% for reason in reasons %}{{ reason or "" }}\n{% else %}OK{% endfor %}'
     )
 
 
 class Healthcheck:
-    """Answers "OK", or 503 while the file named by [healthcheck] disable_by_file_path is there."""
+    """Responds "OK", or 503 while the file that disable_by_file_path names exists."""
 
-    def __init__(self, app, conf):
+    def __init__(self, app: WSGIApplication, conf: typing.Any) -> None:
         self._app = app
         if conf.healthcheck.disable_by_file_path:
-            # Whoever names the file wants it looked at.
+            # An operator who names the file wants it checked.
             conf.set_default('backends', ['disable_by_file'], group='healthcheck')
         self._check = _Check(app, conf)
 
-    def __call__(self, environ, start_response):
-        app = self._check if environ['PATH_INFO'] == PATH else self._app
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> collections.abc.Iterable[bytes]:
+        app: WSGIApplication = self._check if environ['PATH_INFO'] == PATH else self._app
         return app(environ, start_response)

@@ -1,4 +1,4 @@
-"""The rules that other rules are made of."""
+"""The rules that other rules refer to."""
 
 from oslo_policy import policy
 
@@ -6,6 +6,8 @@ ADMIN = 'rule:context_is_admin'
 ADMIN_OR_MEMBER_OF_OWNER = f'{ADMIN} or (role:member and project_id:%(project_id)s)'
 
 RULES = [
-    policy.RuleDefault('context_is_admin', 'role:admin', 'Who is an administrator.'),
-    policy.RuleDefault('default', '', 'What holds where a rule says rule:default.'),
+    policy.RuleDefault(
+        'context_is_admin', 'role:admin', 'Whether the caller is an administrator.'
+    ),
+    policy.RuleDefault('default', '', 'The meaning of rule:default in other rules.'),
 ]

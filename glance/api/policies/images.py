@@ -1,12 +1,18 @@
-"""Rules for /v2/images. What a rule is asked about: see target()."""
+"""Rules for /v2/images. target() has the fields that they can use."""
+
+import typing
 
 from oslo_policy import policy
 
 from glance.api.policies import base
+from glance.domain.image import VISIBLE_TO_ALL, Image
 
-_VISIBLE = (
-    'project_id:%(project_id)s or project_id:%(member_id)s '
-    'or "public":%(visibility)s or "community":%(visibility)s'
+_VISIBLE = ' or '.join(
+    (
+        'project_id:%(project_id)s',
+        'project_id:%(member_id)s',
+        *(f'"{visibility}":%(visibility)s' for visibility in VISIBLE_TO_ALL),
+    )
 )
 _READ = f'{base.ADMIN} or (role:reader and ({_VISIBLE}))'
 
@@ -14,7 +20,7 @@ RULES = [
     policy.DocumentedRuleDefault(
         'get_images',
         f'{base.ADMIN} or (role:reader and project_id:%(project_id)s)',
-        'List images; get_image decides on each.',
+        'List images. A list shows only the images that get_image allows.',
         [{'path': '/v2/images', 'method': 'GET'}],
     ),
     policy.DocumentedRuleDefault(
@@ -29,7 +35,7 @@ RULES = [
     policy.DocumentedRuleDefault(
         'download_image',
         f'{base.ADMIN} or (role:member and ({_VISIBLE}))',
-        'Read the bytes of an image.',
+        'Download the bytes of an image.',
         [
             {'path': '/v2/images/{image_id}/file', 'method': 'GET'},
             {'path': '/v2/images/{image_id}/file', 'method': 'HEAD'},
@@ -44,11 +50,11 @@ RULES = [
 ]
 
 
-def target(image):
-    """An image as rules see it; project_id is its owner.
+def target(image: Image) -> dict[str, typing.Any]:
+    """The fields of an image that rules can use. project_id is its owner.
 
-    What is different for each image is left out: most images of a list then
-    look the same to a rule, which is asked once for all of them.
+    Fields that differ for every image are left out. Most images of a list then
+    have the same target, and a rule is evaluated once for all of them.
     """
     return {
         'project_id': image.owner,

@@ -8,7 +8,7 @@ RULES = [
     policy.DocumentedRuleDefault(
         'tasks_api_access',
         base.ADMIN,
-        'Use the tasks API; asked before all else.',
+        'Use the tasks API. This rule comes before every other rule for tasks.',
         [
             {'path': '/v2/tasks', 'method': 'GET'},
             {'path': '/v2/tasks', 'method': 'POST'},

@@ -1,68 +1,89 @@
-"""Schemas of images and their members, as they are shown."""
+"""Schemas of images and their members, as answers show them."""
 
-from glance.domain.image import LONGEST_NAME, VISIBILITIES, Status
+import collections.abc
+import typing
 
-_UUID = '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$'
+from glance.api.settings import Settings
+from glance.domain.image import LONGEST_NAME, UUID, VISIBILITIES, Status
+
+_UUID = f'^{UUID.pattern}$'
+
+Schema = dict[str, typing.Any]
+
 _TEXT_OR_NULL = ['null', 'string']
 _SIZE_OR_NULL = ['null', 'integer']
 
 
-def _shown(kind, description, **more):
+def _read_only(kind: str | list[str], description: str, **more: typing.Any) -> Schema:
     """A field that only the service sets."""
     return {'type': kind, 'readOnly': True, 'description': description, **more}
 
 
-def _format(formats, description):
+def _format(formats: collections.abc.Iterable[str], description: str) -> Schema:
     return {'type': _TEXT_OR_NULL, 'enum': [None, *formats], 'description': description}
 
 
-def _fields(settings):
+def _fields(settings: Settings) -> Schema:
     return {
-        'id': {'type': 'string', 'pattern': _UUID, 'description': 'Names the image.'},
+        'id': {'type': 'string', 'pattern': _UUID, 'description': 'ID of the image.'},
         'name': {
             'type': _TEXT_OR_NULL,
             'maxLength': LONGEST_NAME,
-            'description': 'What people call the image.',
+            'description': 'Name of the image. Several images can have the same name.',
         },
-        'status': _shown('string', 'What can be done with the image.', enum=list(Status)),
+        'status': _read_only('string', 'Status of the image.', enum=list(Status)),
         'visibility': {
             'type': 'string',
             'enum': list(VISIBILITIES),
-            'description': 'Who can see the image.',
+            'description': 'Which projects can see the image.',
         },
         'owner': {
             'type': _TEXT_OR_NULL,
             'maxLength': LONGEST_NAME,
-            'description': 'The project that the image belongs to.',
+            'description': 'ID of the project that owns the image.',
         },
-        'protected': {'type': 'boolean', 'description': 'Whether deleting is refused.'},
-        'os_hidden': {'type': 'boolean', 'description': 'Whether lists leave the image out.'},
-        'container_format': _format(settings.container_formats, 'What the disk is wrapped in.'),
-        'disk_format': _format(settings.disk_formats, 'What the bytes of the disk mean.'),
+        'protected': {
+            'type': 'boolean',
+            'description': 'Whether the image is protected against deletion.',
+        },
+        'os_hidden': {
+            'type': 'boolean',
+            'description': 'Whether lists omit the image unless they ask for hidden images.',
+        },
+        'container_format': _format(
+            settings.container_formats, 'Format of the container around the disk image.'
+        ),
+        'disk_format': _format(settings.disk_formats, 'Format of the disk image.'),
         'min_disk': {
             'type': 'integer',
             'minimum': 0,
-            'description': 'GiB of disk that the image needs.',
+            'description': 'Minimum disk size in GiB that the image needs.',
         },
         'min_ram': {
             'type': 'integer',
             'minimum': 0,
-            'description': 'MiB of memory that the image needs.',
+            'description': 'Minimum memory in MiB that the image needs.',
         },
-        'size': _shown(_SIZE_OR_NULL, 'Bytes that are stored.'),
-        'virtual_size': _shown(_SIZE_OR_NULL, 'Bytes of the disk that a machine sees.'),
-        'checksum': _shown(_TEXT_OR_NULL, 'MD5 of the bytes.', maxLength=32),
-        'os_hash_algo': _shown(_TEXT_OR_NULL, 'How os_hash_value was made.', maxLength=64),
-        'os_hash_value': _shown(_TEXT_OR_NULL, 'Hash of the bytes.', maxLength=128),
-        'created_at': _shown('string', 'When the image was made.'),
-        'updated_at': _shown('string', 'When the image changed last.'),
+        'size': _read_only(_SIZE_OR_NULL, 'Size of the image data in bytes.'),
+        'virtual_size': _read_only(
+            _SIZE_OR_NULL, 'Size in bytes of the disk that a virtual machine sees.'
+        ),
+        'checksum': _read_only(_TEXT_OR_NULL, 'MD5 hash of the image data.', maxLength=32),
+        'os_hash_algo': _read_only(
+            _TEXT_OR_NULL, 'Hash algorithm of os_hash_value.', maxLength=64
+        ),
+        'os_hash_value': _read_only(_TEXT_OR_NULL, 'Hash of the image data.', maxLength=128),
+        'created_at': _read_only('string', 'Time at which the image was created.'),
+        'updated_at': _read_only('string', 'Time of the last change of the image.'),
         'tags': {
             'type': 'array',
             'items': {'type': 'string', 'maxLength': LONGEST_NAME},
-            'description': 'Words that the image can be found by.',
+            'description': 'Tags of the image. Lists can be filtered by them.',
         },
-        'stores': _shown('string', 'The stores that have the bytes, with commas between.'),
-        'direct_url': _shown('string', 'Where the store keeps the bytes.'),
+        'stores': _read_only(
+            'string', 'Names of the stores that have the image data, separated by commas.'
+        ),
+        'direct_url': _read_only('string', 'URL of the image data in the store.'),
         'locations': {
             'type': 'array',
             'items': {
@@ -73,16 +94,16 @@ def _fields(settings):
                     'metadata': {'type': 'object'},
                 },
             },
-            'description': 'Where the stores keep the bytes.',
+            'description': 'URLs of the image data in the stores.',
         },
-        'self': _shown('string', 'Where the image stands.'),
-        'file': _shown('string', 'Where the bytes can be read.'),
-        'schema': _shown('string', 'Where this stands.'),
+        'self': _read_only('string', 'URL of the image.'),
+        'file': _read_only('string', 'URL of the image data.'),
+        'schema': _read_only('string', 'URL of this schema.'),
     }
 
 
-def image(settings):
-    """/v2/schemas/image. Free properties are text."""
+def image(settings: Settings) -> Schema:
+    """/v2/schemas/image. Values of free properties are text."""
     return {
         'name': 'image',
         'properties': _fields(settings),
@@ -95,7 +116,7 @@ def image(settings):
     }
 
 
-def collection(settings):
+def collection(settings: Settings) -> Schema:
     """/v2/schemas/images."""
     return {
         'name': 'images',
@@ -113,23 +134,29 @@ def collection(settings):
     }
 
 
-MEMBER = {
+MEMBER: Schema = {
     'name': 'member',
     'properties': {
-        'member_id': {'type': 'string', 'description': 'The project it is shared with.'},
-        'image_id': {'type': 'string', 'pattern': _UUID, 'description': 'The image.'},
+        'member_id': {
+            'type': 'string',
+            'description': 'ID of the project that the image is shared with.',
+        },
+        'image_id': {'type': 'string', 'pattern': _UUID, 'description': 'ID of the image.'},
         'status': {
             'type': 'string',
             'enum': ['pending', 'accepted', 'rejected'],
-            'description': 'What that project made of it.',
+            'description': 'Whether the project has accepted or rejected the image.',
         },
-        'created_at': {'type': 'string', 'description': 'When it was shared.'},
-        'updated_at': {'type': 'string', 'description': 'When the sharing changed last.'},
-        'schema': {'type': 'string', 'readOnly': True, 'description': 'Where this stands.'},
+        'created_at': {'type': 'string', 'description': 'Time at which the image was shared.'},
+        'updated_at': {
+            'type': 'string',
+            'description': 'Time of the last change of the membership.',
+        },
+        'schema': {'type': 'string', 'readOnly': True, 'description': 'URL of this schema.'},
     },
 }
 
-MEMBERS = {
+MEMBERS: Schema = {
     'name': 'members',
     'properties': {'members': {'type': 'array', 'items': MEMBER}, 'schema': {'type': 'string'}},
     'links': [{'rel': 'describedby', 'href': '{schema}'}],

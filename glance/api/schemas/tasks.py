@@ -1,78 +1,83 @@
-"""Schemas of tasks: CREATE for what comes, the others for what is shown."""
+"""Schemas of tasks: CREATE for the body of a POST, the others for answers."""
+
+import collections.abc
+import typing
 
 from glance.api import body
+from glance.domain.image import UUID
 from glance.domain.task import Status
 
-# Types that the service makes by itself elsewhere; lists may be asked for them.
-INTERNAL = ('api_image_import', 'location_import')
+Schema = dict[str, typing.Any]
+Types = collections.abc.Iterable[str]
 
-_UUID = '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$'
+_UUID = f'^{UUID.pattern}$'
 
 _OBJECT_OR_NULL = ['null', 'object']
 
 
-def _fields(types):
+def _fields(types: Types) -> Schema:
     return {
-        'id': {'type': 'string', 'pattern': _UUID, 'description': 'Names the task.'},
-        'type': {'type': 'string', 'enum': list(types), 'description': 'What is to be done.'},
+        'id': {'type': 'string', 'pattern': _UUID, 'description': 'ID of the task.'},
+        'type': {'type': 'string', 'enum': list(types), 'description': 'Type of the task.'},
         'status': {
             'type': 'string',
             'enum': list(Status),
-            'description': 'How far it is; the last two are final.',
+            'description': 'Status of the task. The last two are final.',
         },
         'input': {
             'type': _OBJECT_OR_NULL,
-            'description': 'What the task works with; its form depends on the type.',
+            'description': 'Input of the task. /v2/schemas/tasks/{type} has its schema.',
         },
         'result': {
             'type': _OBJECT_OR_NULL,
-            'description': 'What came of it, once the task has succeeded.',
+            'description': 'Result of the task, once it has succeeded.',
         },
-        'owner': {'type': 'string', 'description': 'The project that the task belongs to.'},
-        'message': {'type': 'string', 'description': 'Why the task failed, if it did.'},
-        'image_id': {'type': 'string', 'description': 'The image that the task works on.'},
-        'request_id': {'type': 'string', 'description': 'The request that created the task.'},
-        'user_id': {'type': 'string', 'description': 'The user who created the task.'},
+        'owner': {'type': 'string', 'description': 'ID of the project that owns the task.'},
+        'message': {
+            'type': 'string',
+            'description': 'Reason for the failure, if the task failed.',
+        },
+        'image_id': {'type': 'string', 'description': 'ID of the image that the task works on.'},
+        'request_id': {
+            'type': 'string',
+            'description': 'ID of the request that created the task.',
+        },
+        'user_id': {'type': 'string', 'description': 'ID of the user who created the task.'},
         'expires_at': {
             'type': ['null', 'string'],
-            'description': 'When an ended task will not be shown any more.',
+            'description': 'Time at which an ended task expires and is no longer shown.',
         },
-        'created_at': {'type': 'string', 'description': 'When the task was accepted.'},
-        'updated_at': {'type': 'string', 'description': 'When the task changed last.'},
-        'self': {'type': 'string', 'readOnly': True, 'description': 'Where the task stands.'},
-        'schema': {'type': 'string', 'readOnly': True, 'description': 'Where this stands.'},
+        'created_at': {'type': 'string', 'description': 'Time at which the task was accepted.'},
+        'updated_at': {'type': 'string', 'description': 'Time of the last change of the task.'},
+        'self': {'type': 'string', 'readOnly': True, 'description': 'URL of the task.'},
+        'schema': {'type': 'string', 'readOnly': True, 'description': 'URL of this schema.'},
     }
 
 
-def known(types):
-    """All task types there may be: those that can be created, and the internal ones."""
-    return (*types, *(name for name in INTERNAL if name not in types))
+def task(types: Types) -> Schema:
+    """/v2/schemas/task, with these task types."""
+    return {'name': 'task', 'properties': _fields(types)}
 
 
-def task(types):
-    """/v2/schemas/task."""
-    return {'name': 'task', 'properties': _fields(known(types))}
-
-
-def collection(types):
+def collection(types: Types) -> Schema:
     """/v2/schemas/tasks."""
-    stub = _fields(known(types))
+    fields = _fields(types)
     for name in ('input', 'result', 'message'):
-        del stub[name]
+        del fields[name]
     return {
         'name': 'tasks',
         'properties': {
-            'tasks': {'type': 'array', 'items': {'name': 'task', 'properties': stub}},
+            'tasks': {'type': 'array', 'items': {'name': 'task', 'properties': fields}},
             'schema': {'type': 'string'},
         },
         'links': [{'rel': 'describedby', 'href': '{schema}'}],
     }
 
 
-def _create():
-    # Which types there are is for the service to say; input may be null only when shown.
+def _create() -> Schema:
+    # The service checks the type. Only an answer can have null as input.
     properties = _fields(()) | {'type': {'type': 'string'}, 'input': {'type': 'object'}}
-    # A body is judged in this order.
+    # jsonschema checks a body in this order.
     return {
         'type': 'object',
         'required': ['type', 'input'],

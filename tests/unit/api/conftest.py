@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from glance import conf as options
 from glance.api import app
+from glance.api.policies import enforcer
 from glance.domain import errors
 from glance.domain.image import Image, Status
 from glance.domain.task import Task
@@ -20,12 +21,26 @@ TASK = '11111111-1111-4111-8111-111111111111'
 IMAGE = '22222222-2222-4222-8222-222222222222'
 
 
+class AnyInput:
+    """A task type that accepts each input."""
+
+    flow = types.SimpleNamespace(type='import')
+    input_schema = {'type': 'object'}
+
+
 class Tasks:
     """Keeps tasks, and what it was asked."""
 
     types = ('import',)
+    known_types = ('import', 'api_image_import', 'location_import')
+
+    def type(self, name):
+        if name not in self.types:
+            raise errors.Invalid(f'"type" must be one of import, not {name[:80]}.')
+        return self.any_input
 
     def __init__(self):
+        self.any_input = AnyInput()
         self.kept = {}
         self.listings = []
         self.error = None
@@ -114,7 +129,7 @@ def services():
 def make_app(services, tmp_path):
     """make_app(policy='a: b', option=value, group__option=value)"""
 
-    def make(policy=None, **overrides):
+    def make(policy=None, policy_interval=enforcer.SECONDS_BETWEEN_LOOKS, **overrides):
         conf = cfg.ConfigOpts()
         options.register_opts(conf)
         app.register_opts(conf)
@@ -125,7 +140,7 @@ def make_app(services, tmp_path):
         for name, value in overrides.items():
             group, _, option = name.rpartition('__')
             conf.set_override(option, value, group=group or None)
-        return app.build(conf, services)
+        return app.build(conf, services, policy_interval=policy_interval)
 
     return make
 

@@ -5,7 +5,6 @@ import logging
 
 import pytest
 
-from glance.api.schemas import tasks as schemas
 from glance.domain.task import Status
 
 TASK = '11111111-1111-4111-8111-111111111111'
@@ -368,10 +367,41 @@ def test_the_schema_of_the_list_leaves_out_what_the_list_does(call):
     assert schema['links'] == [{'rel': 'describedby', 'href': '{schema}'}]
 
 
-def test_types_of_plug_ins_are_known_too():
-    assert schemas.known(('import', 'scan', 'location_import')) == (
-        'import',
-        'scan',
-        'location_import',
-        'api_image_import',
+def test_the_input_of_a_type_has_a_schema_of_its_own(call, services):
+    assert call('GET', '/v2/schemas/tasks/import').json == {'name': 'import', 'type': 'object'}
+    answer = call('GET', '/v2/schemas/tasks/scan', headers={'Accept': 'application/json'})
+    assert (answer.status_code, answer.json['message']) == (404, 'There is no task type scan.')
+
+
+def test_an_input_that_does_not_fit_its_schema_is_refused(call, services):
+    services.tasks.type('import').input_schema = {
+        'type': 'object',
+        'required': ['depth'],
+        'additionalProperties': False,
+        'properties': {'depth': {'type': 'integer'}},
+    }
+    for given, fact in (
+        ({}, '"input.depth" is missing.'),
+        ({'depth': 'x'}, '"input.depth" must be a whole number.'),
+        ({'depth': 1, 'other': 2}, '"input.other" is not known.'),
+    ):
+        answer = call(
+            'POST',
+            '/v2/tasks',
+            json={'type': 'import', 'input': given},
+            headers={'Accept': 'application/json'},
+        )
+        assert (answer.status_code, answer.json['message']) == (400, fact)
+
+
+def test_a_schema_that_refers_to_nothing_is_no_fault_of_the_client(call, services, caplog):
+    services.tasks.type('import').input_schema = {'$ref': 'http://127.0.0.1:1/schema'}
+    answer = call(
+        'POST',
+        '/v2/tasks',
+        json={'type': 'import', 'input': {}},
+        headers={'Accept': 'application/json'},
     )
+    assert answer.status_code == 500
+    assert '"import"' in answer.json['message']
+    assert 'The input schema of the task type "import" cannot be used' in caplog.text

@@ -1,10 +1,12 @@
 """Transactions on SQLite: shared commits, and what is taken back."""
 
+import logging
 import threading
 
 import pytest
 import sqlalchemy as sa
 
+from glance import threads
 from glance.db import sessions
 from glance.domain import errors
 from glance.domain.lease import LostLease
@@ -87,9 +89,29 @@ def test_an_error_of_the_database_is_one_of_ours(numbers):
         ('sqlite://', 'in memory'),
         ('sqlite:///:memory:', 'in memory'),
         ('oracle://a/b', 'oracle'),
-        ('not a url', 'cannot be used'),
+        ('not a url', 'no address of a database'),
     ],
 )
 def test_an_url_that_cannot_be_served_is_refused(url, fact):
     with pytest.raises(errors.ConfigError, match=fact):
         sessions.open_database(url)
+
+
+def test_the_first_write_does_not_wait_for_a_lock_of_the_log(tmp_path):
+    """A green lock that a native thread waits for is never handed to it."""
+    database = sessions.open_database(f'sqlite:///{tmp_path}/first.sqlite')
+    written = threading.Event()
+    writers = []
+
+    def log_and_write():
+        writers.append(threads.current())
+        with logging._lock:  # held while SQLAlchemy makes its loggers
+            database.write(lambda connection: connection.exec_driver_sql('CREATE TABLE t (n INT)'))
+        written.set()
+
+    threading.Thread(target=log_and_write, daemon=True).start()
+    in_time = written.wait(10)
+    if not in_time:
+        threads.interrupt(writers[0], TimeoutError())  # the report of a failure takes that lock
+    assert in_time
+    database.close()

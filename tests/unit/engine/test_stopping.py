@@ -7,7 +7,10 @@ import pytest
 
 from glance.domain.lease import Stalled
 from glance.engine.conductor import Conductor
-from glance.testing.fakes import FakeQueue, Gate, gated_flow
+from glance.engine.lease_policy import LeasePolicy
+from glance.interfaces.executor import FlowRunner
+from glance.testing.fakes.flows import Gate, gated_flow
+from glance.testing.fakes.queue import FakeQueue
 
 
 class Slow(FakeQueue):
@@ -30,26 +33,27 @@ def queue():
     return Slow()
 
 
-@pytest.fixture
-def conductor(queue):
-    def run(flow, claim):
+class UntilStopped(FlowRunner):
+    """Runs each flow until it is told to stop."""
+
+    def run_flow(self, flow, claim):
         while True:
-            made.runs.check(claim.lease)
+            self.runs.raise_if_stopped(claim.lease)
             time.sleep(0.001)
 
+
+@pytest.fixture
+def conductor(queue):
+    runner = UntilStopped()
     made = Conductor(
         queue,
         {'test': gated_flow(Gate(), queue)},
         'us',
-        run=run,
-        recall=lambda flow, claim: False,
-        forget=lambda lease: None,
+        runner,
+        LeasePolicy(lease_time=30, stall_timeout=600, max_attempts=3, poll_interval=60),
         slots=2,
-        lease_time=30,
-        poll_interval=60,
-        max_attempts=3,
-        stall_timeout=600,
     )
+    runner.runs = made.runs
     queue.add('t1')
     made.start()
     assert queue.claimed.wait(20)
@@ -57,7 +61,7 @@ def conductor(queue):
 
 
 def by_another(queue):
-    queue.wait_until(lambda: not queue.owners() or queue.expired('t1'), every=0.01)
+    queue.wait_until(lambda: not queue.holders() or queue.expired('t1'), every=0.01)
     [claim] = queue.claim('them', 1, seconds=30, versions={'test': 1})
     return claim
 

@@ -6,19 +6,18 @@ import pytest
 
 from glance.domain import errors
 from glance.engine import unclaimable
-from glance.testing.fakes import FakeQueue
+from glance.testing.fakes.queue import FakeQueue
 
 
-def test_it_is_said_at_the_first_look_and_again_after_some_minutes(caplog, monkeypatch):
+def test_it_is_said_at_the_first_look_and_again_after_some_minutes(caplog):
     caplog.set_level(logging.WARNING)
     now = 1000.0
-    monkeypatch.setattr(unclaimable.time, 'monotonic', lambda: now)
     queue = FakeQueue()
     queue.add('t1', version=7)
     queue.add('t2', version=7)
     queue.add('t3', type_='export')
     queue.add('t4')
-    looker = unclaimable.Unclaimable(queue, {'test': 1})
+    looker = unclaimable.UnclaimableReporter(queue, {'test': 1}, clock=lambda: now)
     for _ in range(3):
         looker.look()
     said = [record.getMessage() for record in caplog.records]
@@ -47,7 +46,7 @@ def test_a_look_that_failed_is_repeated(caplog):
 
     queue = Gone()
     queue.add('t1', version=7)
-    looker = unclaimable.Unclaimable(queue, {'test': 1})
+    looker = unclaimable.UnclaimableReporter(queue, {'test': 1})
     with pytest.raises(errors.DatabaseUnavailable):
         looker.look()
     queue.answers = True

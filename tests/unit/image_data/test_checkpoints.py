@@ -1,5 +1,6 @@
 """A fetch that was cut off goes on: what is noted, what is taken over, what is asked for."""
 
+import functools
 import os
 import time
 
@@ -8,17 +9,21 @@ import pytest
 from glance import threads
 from glance.domain import errors
 from glance.domain.checkpoint import Checkpoint
+from glance.domain.fetch_limits import FetchLimits
 from glance.domain.import_filter import ImportFilter
 from glance.domain.lease import Drop, HandBack, Lease, LostLease
-from glance.image_data import checkpoints, copies, copying, heads, sources
-from glance.image_data.copying import CHUNK, read_again, receive
+from glance.image_data import checkpoints, files, receiving, response_headers, sources
+from glance.image_data.receiving import CHUNK, Pace, read_staged
 from glance.image_data.staging import FolderStaging
-from glance.testing.source_server import Answer, SourceServer
+from glance.testing.source_server import Answer, Raw, SourceServer
 
 TASK = '0d5f9d3e-8f0e-4d75-8e2b-6d1b2f3c4a5e'
 TAG = '"v1"'
 SIZE = 7 * CHUNK + 5
 BODY = os.urandom(SIZE)
+PACE = Pace(checkpoint_interval=2 * CHUNK)
+
+receive = functools.partial(receiving.receive, pace=PACE)
 
 
 @pytest.fixture
@@ -28,9 +33,12 @@ def pool():
     made.stop()
 
 
-@pytest.fixture(autouse=True)
-def close_together(monkeypatch):
-    monkeypatch.setattr(copying, 'BETWEEN', 2 * CHUNK)
+@pytest.fixture
+def quick_pool():
+    """Who waits for it looks often whether to go on."""
+    made = threads.NativePool(3, 'bytes', tick=0.01)
+    yield made
+    made.stop()
 
 
 class Sent:
@@ -54,13 +62,13 @@ class Sent:
         return piece
 
 
-def cut_off(path, pool, **options):
+def cut_off(path, pool, *, disk=files.DISK, **options):
     """Receive until the source breaks; returns the Checkpoint that stands then."""
     error = options.setdefault('then', errors.SizeMismatch(2, 1))
-    if not isinstance(error, Drop) and options['until'] > copying.BETWEEN:
+    if not isinstance(error, Drop) and options['until'] > PACE.checkpoint_interval:
         options['await_'] = lambda: noted(path)
     with pytest.raises(type(error)):
-        receive(Sent(**options), path, on_progress=lambda _size: None, pool=pool)
+        receive(Sent(**options), path, on_progress=lambda _size: None, pool=pool, disk=disk)
     return checkpoints.read(path)
 
 
@@ -71,30 +79,32 @@ def noted(path):
         time.sleep(0.001)
 
 
-def whole(copied, path):
+def whole(result, path):
     with open(path, 'rb') as file:
         assert file.read() == BODY
-    expected = copying.Received()
+    expected = receiving.Digests()
     expected.md5.update(BODY)
     expected.sha512.update(BODY)
-    assert copied.size == SIZE
-    assert copied.checksum == expected.md5.hexdigest()
-    assert copied.os_hash_value == expected.sha512.hexdigest()
+    assert result.size == SIZE
+    assert result.checksum == expected.md5.hexdigest()
+    assert result.os_hash_value == expected.sha512.hexdigest()
     return True
 
 
 # ------------------------------------------------------------------ what is noted
 
 
-def test_a_checkpoint_stands_behind_what_is_durable(tmp_path, pool, monkeypatch):
-    system = threads.original('os')
-    synced, sync = [], system.fdatasync
-    monkeypatch.setattr(
-        system, 'fdatasync', lambda handle: (synced.append(os.fstat(handle).st_size), sync(handle))
-    )
-    found = cut_off(str(tmp_path / 'image'), pool, until=5 * CHUNK)
+def test_a_checkpoint_stands_behind_what_is_durable(tmp_path, pool):
+    synced = []
+
+    class Noted(files.Disk):
+        def sync(self, handle):
+            synced.append(os.fstat(handle).st_size)
+            super().sync(handle)
+
+    found = cut_off(str(tmp_path / 'image'), pool, disk=Noted(), until=5 * CHUNK)
     assert found == Checkpoint(found.offset, SIZE, TAG)
-    assert copying.BETWEEN <= found.offset <= 5 * CHUNK
+    assert PACE.checkpoint_interval <= found.offset <= 5 * CHUNK
     assert synced
     assert max(synced) >= found.offset
 
@@ -120,27 +130,25 @@ def test_what_is_handed_back_is_noted_to_the_byte(tmp_path, pool):
     assert found.offset == os.path.getsize(path) > 0
 
 
-def test_of_a_whole_file_that_is_handed_back_a_byte_is_asked_for(tmp_path, pool, monkeypatch):
+def test_of_a_whole_file_that_is_handed_back_a_byte_is_asked_for(tmp_path, quick_pool):
     """A source answers a question for nothing with an error."""
     path = str(tmp_path / 'image')
-    told = []
+    written, handed_back = (threads.original('threading').Event() for _ in range(2))
 
-    def on_progress(size):
-        told.append(size)
-        if told.count(SIZE) == 2:
+    def on_progress(_size):
+        if written.is_set():
+            handed_back.set()
             raise HandBack
 
-    system = threads.original('os')
-    goes_on = threads.original('threading').Event()
-    sync = system.fdatasync
-    monkeypatch.setattr(
-        system,
-        'fdatasync',
-        lambda handle: (told.count(SIZE) < 2 and goes_on.wait(0.05), sync(handle)),
-    )
-    monkeypatch.setattr(copying.files.waited_for, '__defaults__', (0.01,))
+    class SyncsLater(files.Disk):
+        def sync(self, handle):
+            if os.fstat(handle).st_size == SIZE:
+                written.set()
+                handed_back.wait(20)
+            super().sync(handle)
+
     with pytest.raises(HandBack):
-        receive(Sent(), path, on_progress=on_progress, pool=pool)
+        receive(Sent(), path, on_progress=on_progress, pool=quick_pool, disk=SyncsLater())
     assert checkpoints.read(path) == Checkpoint(SIZE - 1, SIZE, TAG, closed=True)
 
 
@@ -187,14 +195,14 @@ def test_what_is_no_plain_file_is_no_checkpoint_and_no_image(tmp_path, pool, mak
     assert checkpoints.read(str(tmp_path / 'image')) is None
     make(f'{tmp_path}/image')
     with pytest.raises(OSError):
-        read_again(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool)
+        read_staged(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool)
 
 
 def test_a_file_that_has_another_name_is_not_gone_on_with(tmp_path, pool):
     (tmp_path / 'elsewhere').write_bytes(b'precious')
     os.link(tmp_path / 'elsewhere', tmp_path / 'image')
-    with pytest.raises(OSError, match='not a plain file of its own'):
-        read_again(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool)
+    with pytest.raises(OSError, match='Not a regular file with only one name'):
+        read_staged(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool)
 
 
 # ------------------------------------------------------------------ what is gone on with
@@ -204,27 +212,27 @@ def test_what_is_here_is_hashed_again_and_only_the_rest_received(tmp_path, pool)
     path = str(tmp_path / 'image')
     found = cut_off(path, pool, until=5 * CHUNK)
     told = []
-    received = read_again(path, found.offset, on_progress=told.append, pool=pool)
+    received = read_staged(path, found.offset, on_progress=told.append, pool=pool)
     assert told == sorted(told)
     assert told[-1] == found.offset
-    copied = receive(
-        Sent(found.offset), path, on_progress=lambda _size: None, pool=pool, received=received
+    result = receive(
+        Sent(found.offset), path, on_progress=lambda _size: None, pool=pool, digests=received
     )
-    assert whole(copied, path)
+    assert whole(result, path)
 
 
 def test_a_source_that_sends_all_again_is_received_from_the_first_byte(tmp_path, pool):
     path = str(tmp_path / 'image')
     found = cut_off(path, pool, until=5 * CHUNK)
-    received = read_again(path, found.offset, on_progress=lambda _size: None, pool=pool)
-    copied = receive(Sent(0), path, on_progress=lambda _size: None, pool=pool, received=received)
-    assert whole(copied, path)
+    received = read_staged(path, found.offset, on_progress=lambda _size: None, pool=pool)
+    result = receive(Sent(0), path, on_progress=lambda _size: None, pool=pool, digests=received)
+    assert whole(result, path)
 
 
 def test_a_file_that_has_lost_bytes_is_of_no_use(tmp_path, pool):
     (tmp_path / 'image').write_bytes(b'bits')
     assert (
-        read_again(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool) is None
+        read_staged(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool) is None
     )
 
 
@@ -235,7 +243,7 @@ def test_a_drop_ends_the_hashing(tmp_path, pool):
         raise HandBack
 
     with pytest.raises(HandBack):
-        read_again(str(tmp_path / 'image'), SIZE, on_progress=on_progress, pool=pool)
+        read_staged(str(tmp_path / 'image'), SIZE, on_progress=on_progress, pool=pool)
 
 
 # ------------------------------------------------------------------ what is taken over
@@ -337,26 +345,24 @@ def test_without_a_checkpoint_there_is_nothing_to_take(staging):
     assert staging.take_over(Lease(TASK, 5), 'dead') is None
 
 
-def test_a_drop_ends_the_copy_and_leaves_what_was_there(staging, root, monkeypatch):
+def test_a_drop_ends_the_copy_and_leaves_what_was_there(staging, root, quick_pool):
     staged(staging, 4)
     begun, goes_on = (threads.original('threading').Event() for _ in range(2))
-    monkeypatch.setattr(copies.files.waited_for, '__defaults__', (0.01,))
 
-    def slow(_source, _target, most):
-        begun.set()
-        goes_on.wait(10)
-        return most
-
-    monkeypatch.setattr(copies, '_by_kernel', slow)
+    class Slow(files.Disk):
+        def copy_range(self, source, target, most):
+            begun.set()
+            goes_on.wait(10)
+            return most
 
     def on_progress(_copied):
         if begun.is_set():
             raise HandBack
 
+    slow = FolderStaging(str(root), disk=Slow(), pool=quick_pool)
     with pytest.raises(HandBack):
-        staging.take_over(Lease(TASK, 5), 'alive', on_progress=on_progress)
+        slow.take_over(Lease(TASK, 5), 'alive', on_progress=on_progress)
     goes_on.set()
-    monkeypatch.undo()
     assert staging.take_over(Lease(TASK, 6), 'dead').offset == 3
     assert taken(root, 6)[1] == b'bit'
 
@@ -379,9 +385,7 @@ def opened(web, checkpoint, path='/a'):
         web.url + path,
         ImportFilter(allowed_hosts=['127.0.0.1'], allowed_ports=[web.port]),
         Names(),
-        connect_timeout=5,
-        read_timeout=5,
-        size_cap=1000,
+        FetchLimits(connect_timeout=5, read_timeout=5, size_cap=1000),
         checkpoint=checkpoint,
     )
 
@@ -466,15 +470,31 @@ def test_a_rest_that_ends_too_early_is_told(web):
         rest_of(opened(web, Checkpoint(2, 4, TAG)))
 
 
+@pytest.mark.parametrize(
+    ('chunks', 'error'),
+    [
+        (b'2\r\nts\r\n0\r\nX A: 1\r\n\r\n', errors.SourceUnreachable),
+        (b'2\r\nts\r\n', errors.SourceUnreachable),
+        (b'2\r\nts\r\n1\r\nx\r\n0\r\n\r\n', errors.SizeMismatch),
+        (b'1\r\nt\r\n0\r\n\r\n', errors.SizeMismatch),
+    ],
+)
+def test_a_rest_in_chunks_must_end_well_formed(web, chunks, error):
+    head = f'HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-3/4\r\nETag: {TAG}\r\n'
+    web.pages['/a'] = Raw(head.encode() + b'Transfer-Encoding: chunked\r\n\r\n' + chunks)
+    with pytest.raises(error):
+        rest_of(opened(web, Checkpoint(2, 4, TAG)))
+
+
 def test_an_error_is_the_answer(web):
-    with pytest.raises(errors.SourceAnswered, match='404'):
+    with pytest.raises(errors.SourceBadResponse, match='404'):
         opened(web, Checkpoint(2, 4, TAG))
     assert len(web.requests) == 1
 
 
 def test_a_part_that_nobody_asked_for_is_refused(web):
     web.pages['/a'] = part(2, 3, 4, ETag=TAG)
-    with pytest.raises(errors.SourceAnswered, match='206'):
+    with pytest.raises(errors.SourceBadResponse, match='206'):
         opened(web, None)
 
 
@@ -507,4 +527,4 @@ def test_a_part_that_nobody_asked_for_is_refused(web):
     ],
 )
 def test_only_what_tells_every_change_proves_that_a_file_is_the_same(headers, validator):
-    assert heads.validator(headers) == validator
+    assert response_headers.validator(headers) == validator

@@ -13,7 +13,7 @@ from glance.testing import images
 
 PARENT = 'it has a parent image'
 ELSEWHERE = 'its descriptor names something other than one plain disk'
-BROKEN = 'its partition table is broken'
+BROKEN = 'mbr accepts it'
 
 
 def put(content, at, data):
@@ -92,6 +92,7 @@ DISGUISES = {
     'vmdk without a size': ('vmdk', images.vmdk(empty=True), ELSEWHERE),
     'vmdk with a parent': ('vmdk', images.vmdk(parent='/etc/passwd'), PARENT),
     'vmdk with another footer': ('vmdk', with_footer(b'KDMV\1\0\0\0'), 'its footer contradicts'),
+    'text of a vmdk with many empty lines': ('qcow2', images.vmdk_text() + b'\n' * 2**17, 'vmdk'),
     'text of a vmdk': ('raw', images.vmdk_text(), 'vmdk'),
     'vmdk of ESX 3': ('raw', b'COWD'.ljust(4096, b'\0'), 'The content is an old kind of vmdk'),
     'parallels as raw': ('raw', b'WithouFreSpacExt'.ljust(4096), 'The content is ploop'),

@@ -83,7 +83,7 @@ def test_a_large_file_is_removed_too(staging, root):
 @pytest.mark.parametrize('task_id', ['', '..', '../x', TASK + '/..', TASK.replace('-', '/')])
 def test_only_ids_of_tasks_become_folders(staging, root, task_id):
     for act in (staging.remove, staging.path):
-        with pytest.raises(ValueError, match='no id of a task'):
+        with pytest.raises(ValueError, match='is not the id of a task'):
             act(Lease(task_id, 1))
     assert os.listdir(root) == []
 
@@ -104,11 +104,12 @@ def test_a_link_does_not_lead_out_of_it(staging, root, tmp_path, place):
     assert (outside / '1' / 'image').read_bytes() == b'precious'
 
 
-def test_a_full_disk_is_told(staging, monkeypatch):
-    def mkdir(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def test_a_full_disk_is_told(root):
+    class Full(files.Disk):
+        def make_folder(self, path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.threads.original('os'), 'mkdir', mkdir)
+    staging = FolderStaging(str(root), disk=Full())
     with pytest.raises(errors.StorageFull, match='no space left in the staging area'):
         staging.path(Lease(TASK, 1))
 

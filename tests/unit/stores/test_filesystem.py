@@ -1,4 +1,5 @@
 import errno
+import functools
 import os
 import pathlib
 import tempfile
@@ -8,18 +9,28 @@ import pytest
 from glance import threads
 from glance.domain import errors
 from glance.domain.lease import HandBack
-from glance.image_data import files
-from glance.stores import filesystem
+from glance.image_data import file_copy, files
 from glance.stores.filesystem import FilesystemStore
 
 IMAGE = '3f0ac3ad-6b9c-4f3e-9c0c-0a54f0b0f6a1'
 
 
-class Copies(FilesystemStore):
-    """A store that no file can be linked into."""
+def raises(number):
+    """A method that ends with this error of the system."""
 
-    def _link(self, path, target):
-        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    def raising(*_):
+        raise OSError(number, os.strerror(number))
+
+    return raising
+
+
+class OtherDisk(files.Disk):
+    """A disk that no file can be linked to."""
+
+    link = raises(errno.EXDEV)
+
+
+Copies = functools.partial(FilesystemStore, disk=OtherDisk())
 
 
 @pytest.fixture
@@ -27,7 +38,7 @@ def folder(tmp_path):
     return tmp_path / 'images'
 
 
-@pytest.fixture(params=[FilesystemStore, Copies])
+@pytest.fixture(params=[FilesystemStore, Copies], ids=['linked', 'copied'])
 def store(request, folder):
     return request.param(str(folder))
 
@@ -60,7 +71,7 @@ def test_its_folder_and_its_files_are_for_their_owner_only(store, folder, staged
     assert (folder / f'{IMAGE}.1').stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize('kind', [FilesystemStore, Copies])
+@pytest.mark.parametrize('kind', [FilesystemStore, Copies], ids=['linked', 'copied'])
 def test_files_have_the_permissions_that_were_configured(kind, folder, staged):
     store = kind(str(folder), file_perm=0o640)
     store.add(store.location_of(IMAGE, 1), str(staged))
@@ -106,48 +117,41 @@ def test_a_copy_from_another_file_system(staged):
             assert stored.read() == b'bits'
 
 
-def not_here(*_):
-    """A kernel that does not copy between these file systems."""
-    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-
-
 @pytest.mark.parametrize('by_kernel', [True, False])
 @pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_store_is_told_and_keeps_nothing(folder, staged, monkeypatch, number, by_kernel):
-    def full(*_):
-        raise OSError(number, os.strerror(number))
+def test_a_full_store_is_told_and_keeps_nothing(folder, staged, number, by_kernel):
+    class Full(OtherDisk):
+        copy_range = raises(number if by_kernel else errno.EXDEV)
+        write_all = raises(number)
 
-    monkeypatch.setattr(filesystem.copies, '_by_kernel', full if by_kernel else not_here)
-    monkeypatch.setattr(files, 'write_all', full)
-    store = Copies(str(folder))
+    store = FilesystemStore(str(folder), disk=Full())
     with pytest.raises(errors.StorageFull, match='no space left in the image store'):
         store.add(store.location_of(IMAGE, 1), str(staged))
     assert os.listdir(folder) == []
 
 
 def test_a_full_folder_is_told_when_linking(folder, staged):
-    class Full(FilesystemStore):
-        def _link(self, path, target):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    class Full(files.Disk):
+        link = raises(errno.ENOSPC)
 
-    store = Full(str(folder))
+    store = FilesystemStore(str(folder), disk=Full())
     with pytest.raises(errors.StorageFull):
         store.add(store.location_of(IMAGE, 1), str(staged))
 
 
-def test_a_copy_that_is_dropped_leaves_nothing(folder, staged, monkeypatch):
-    monkeypatch.setattr(filesystem.files.waited_for, '__defaults__', (0.01,))
+def test_a_copy_that_is_dropped_leaves_nothing(folder, staged):
+    staged.write_bytes(bytes(2 * file_copy.CHUNK))
     answers = threads.original('threading').Event()
-    wrote = files.write_all
 
-    def write_all(handle, data):
-        answers.wait(20)
-        wrote(handle, data)
+    class Hangs(OtherDisk):
+        copy_range = raises(errno.EXDEV)
 
-    monkeypatch.setattr(filesystem.copies, '_by_kernel', not_here)
-    monkeypatch.setattr(files, 'write_all', write_all)
-    monkeypatch.setattr(filesystem.copies, 'AT_ONCE', 2)
-    store = Copies(str(folder))
+        def write_all(self, handle, data):
+            answers.wait(20)
+            super().write_all(handle, data)
+
+    pool = threads.NativePool(4, 'store', tick=0.01)
+    store = FilesystemStore(str(folder), disk=Hangs(), pool=pool)
 
     def on_progress(stored):
         raise HandBack
@@ -156,9 +160,9 @@ def test_a_copy_that_is_dropped_leaves_nothing(folder, staged, monkeypatch):
         store.add(store.location_of(IMAGE, 1), str(staged), on_progress=on_progress)
     answers.set()
     for _ in range(4):  # as many as threads, so the copy has ended
-        store._pool.submit(lambda: None).wait(10)
+        pool.submit(lambda: None).result(10)
     waited = threads.NativePool(1, 'test')
-    waited.submit(_until, lambda: os.listdir(folder) == []).wait(10)
+    waited.submit(_until, lambda: os.listdir(folder) == []).result(10)
 
 
 def _until(condition):

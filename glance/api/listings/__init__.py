@@ -1,0 +1,1 @@
+"""What the query string of a list asks for, one module per noun."""

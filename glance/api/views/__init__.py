@@ -1,0 +1,1 @@
+"""The JSON forms in which answers show things, one module per noun."""

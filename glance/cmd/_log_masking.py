@@ -1,0 +1,39 @@
+"""Masks secrets in whatever is logged, tracebacks included.
+
+Sentences of this service mask a URL where they are made. Exceptions of
+libraries repeat values that they were given.
+"""
+
+import logging
+import re
+
+from glance.domain.import_filter import mask
+
+_URL = re.compile(r'https?://[^\s\'"<>\\]+', re.IGNORECASE)
+_PASSWORD = re.compile(r'([a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s@]*@', re.IGNORECASE)
+
+
+class Formatter(logging.Formatter):
+    """Another formatter, whose text is masked."""
+
+    def __init__(self, masked: logging.Formatter) -> None:
+        super().__init__()
+        self._masked = masked
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask_text(self._masked.format(record))
+
+
+def mask_text(text: str) -> str:
+    """A text without passwords in URLs, and without the values of queries."""
+    if '://' not in text:
+        return text
+    text = _URL.sub(lambda found: mask(found[0]), text)
+    return _PASSWORD.sub(r'\1:***@', text)
+
+
+def mask_handlers() -> None:
+    """Mask what the handlers of the root logger write."""
+    for handler in logging.getLogger().handlers:
+        if not isinstance(handler.formatter, Formatter):
+            handler.setFormatter(Formatter(handler.formatter or logging.Formatter()))

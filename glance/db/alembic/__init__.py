@@ -1,0 +1,1 @@
+"""The scripts that alembic runs; glance/db/migrations.py calls it."""

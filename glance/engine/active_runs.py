@@ -1,0 +1,166 @@
+"""The runs of this process: what they report, and how they are stopped."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import threading
+import time
+import typing
+
+from glance import threads
+from glance.domain import errors
+from glance.domain.entry import Claim, Outcome
+from glance.domain.lease import Drop, Hung, Lease, LostLease, Progress, Stalled
+from glance.interfaces.executor import RunControl
+
+MAX_WAIT = 3600.0  # seconds; locks of the platform refuse a timeout that is too long
+
+
+@dataclasses.dataclass
+class Run:
+    """One passage through a flow, in this process."""
+
+    claim: Claim
+    progress: Progress = Progress()
+    saved_progress: Progress = Progress()  # the best progress that the queue knows of
+    stop: Drop | None = None  # raised when the run next asks whether it should stop
+    cancelled: bool = False
+    failing: bool = False  # the outcome is failure, so that the run only undoes its steps
+    removing: bool = False  # the thread of the run removes things; no step thread is in use
+    spent: bool = False  # no attempt is left: an undo that hangs is abandoned
+    progress_at: float = dataclasses.field(default_factory=time.monotonic)
+    at_work: set[typing.Any] = dataclasses.field(default_factory=set)  # threads inside a step
+    # By thread: the error that was raised in it, or will be when its step returns.
+    interrupted: dict[typing.Any, BaseException] = dataclasses.field(default_factory=dict)
+
+    @property
+    def stalled(self) -> bool:
+        return isinstance(self.stop, Stalled)
+
+    @property
+    def best_progress(self) -> Progress:
+        """How far any run of this task has ever come."""
+        return max(self.progress, self.claim.best_progress)
+
+
+class ActiveRuns(RunControl):
+    """The runs of this process by their lease."""
+
+    def __init__(self) -> None:
+        self._runs: dict[Lease, Run] = {}
+        self._ended = threading.Event()
+
+    def begin(self, claim: Claim) -> Run:
+        run = self._runs[claim.lease] = Run(
+            claim,
+            saved_progress=claim.best_progress,
+            cancelled=claim.cancel_requested,
+            failing=claim.outcome == Outcome.FAILURE,
+        )
+        return run
+
+    def end(self, lease: Lease) -> None:
+        self._runs.pop(lease, None)
+        self._ended.set()
+
+    def get(self, lease: Lease) -> Run:
+        """The run of this lease. Raises LostLease if it has ended."""
+        try:
+            return self._runs[lease]
+        except KeyError:
+            raise LostLease(str(lease)) from None
+
+    def __iter__(self) -> collections.abc.Iterator[Run]:
+        return iter(list(self._runs.values()))
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until no run is left. Returns False if some are left after these seconds."""
+        until = time.monotonic() + seconds
+        while self._runs:
+            self._ended.clear()
+            remaining = until - time.monotonic()
+            if not self._runs or remaining <= 0:
+                break
+            self._ended.wait(min(remaining, MAX_WAIT))
+        return not self._runs
+
+    def task_ids(self) -> set[str]:
+        """The tasks that this process still runs and must not claim again.
+
+        A stalled run does not count: whatever it still does has no effect, because
+        a later claim invalidates its lease.
+        """
+        return {run.claim.lease.task_id for run in self if not run.stalled}
+
+    def busy(self) -> int:
+        """How many of the shared step threads are inside a step."""
+        return sum(len(run.at_work) for run in self if not run.removing)
+
+    def stuck(self) -> int:
+        """How many of the shared step threads are inside a step of a run that was given up."""
+        return sum(len(run.at_work) for run in self if run.stalled and not run.removing)
+
+    @contextlib.contextmanager
+    def at_work(self, lease: Lease) -> collections.abc.Iterator[None]:
+        run = self.get(lease)
+        thread = threads.current()
+        run.progress_at = time.monotonic()
+        run.at_work.add(thread)
+        try:
+            yield
+        except Drop:
+            raise
+        except BaseException as error:
+            # Libraries replace the error that interrupts them with one of their own.
+            if run.interrupted.get(thread, error) is not error:
+                raise run.interrupted[thread] from error
+            raise
+        else:
+            if thread in run.interrupted:
+                # The step swallowed the error, or the thread could not be interrupted.
+                raise run.interrupted[thread]
+        finally:
+            run.at_work.discard(thread)
+            run.interrupted.pop(thread, None)
+
+    def interrupt(self, run: Run, kind: type[Drop] | type[Hung]) -> bool:
+        """Raise an error of this class in all threads that are inside a step of a run.
+
+        Returns False if there is no such thread, or if one of them cannot be
+        interrupted. That one gets the error when its step returns.
+        """
+        raised: list[bool] = []
+        for thread in list(run.at_work):
+            if thread in run.at_work:  # its step may have ended meanwhile
+                run.interrupted[thread] = error = kind()
+                raised.append(threads.interrupt(thread, error))
+        return bool(raised) and all(raised)
+
+    def progress(self, lease: Lease, bytes_done: int | None = None) -> None:
+        run = self.get(lease)
+        if bytes_done is None or bytes_done > run.progress.bytes:
+            run.progress_at = time.monotonic()
+        if bytes_done is not None:
+            run.progress = Progress(run.progress.step, bytes_done)
+        self.raise_if_stopped(lease)
+
+    def resume(self, lease: Lease, finished: int) -> None:
+        """Note how many steps an earlier claim has finished."""
+        self.get(lease).progress = Progress(finished)
+
+    def done(self, lease: Lease) -> None:
+        run = self.get(lease)
+        run.progress_at = time.monotonic()
+        run.progress = Progress(run.progress.step + 1)
+
+    def raise_if_stopped(self, lease: Lease) -> None:
+        run = self.get(lease)
+        if run.stop is not None:
+            raise run.stop
+        if run.failing:
+            raise errors.TaskFailed(run.claim.message)
+        if run.cancelled:
+            raise errors.Cancelled

@@ -1,0 +1,127 @@
+"""Claims waiting tasks from the queue and starts their runs."""
+
+import collections.abc
+import concurrent.futures
+import logging
+import threading
+import time
+
+from glance import threads
+from glance.domain import errors
+from glance.domain.entry import Claim
+from glance.engine.active_runs import ActiveRuns
+from glance.engine.burst import BurstThrottle
+from glance.engine.lease_policy import OUTAGE_PAUSE, LeasePolicy
+from glance.engine.unclaimable import UnclaimableReporter
+from glance.interfaces.queue import TaskQueue
+
+LOG = logging.getLogger(__name__)
+
+COALESCE_DELAY = 0.01  # seconds to wait for more submissions, to claim them together
+
+
+class Claimer:
+    """One thread that claims tasks, and a pool of threads that run them.
+
+    holder      the name under which this process holds leases
+    versions    the flow version that this process knows, by task type
+    run         run(claim): runs a claimed task to its end; never raises
+    slots       how many tasks may run at the same time
+    is_blocked  is_blocked(): whether a new run would find no thread for its steps
+    throttle    limits how many tasks are claimed at a time during a burst
+    """
+
+    def __init__(
+        self,
+        queue: TaskQueue,
+        runs: ActiveRuns,
+        holder: str,
+        policy: LeasePolicy,
+        *,
+        versions: collections.abc.Mapping[str, int],
+        run: collections.abc.Callable[[Claim], None],
+        slots: int,
+        is_blocked: collections.abc.Callable[[], bool],
+        throttle: BurstThrottle,
+    ) -> None:
+        self._queue = queue
+        self._runs = runs
+        self._holder = holder
+        self._policy = policy
+        self._versions = versions
+        self._run_claim = run
+        self._slots = slots
+        self._is_blocked = is_blocked
+        self._throttle = throttle
+        self._unclaimable = UnclaimableReporter(queue, versions)
+        self._wake = threading.Event()
+        self._stopping = False
+        self._pool: concurrent.futures.Executor | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._pool = pool = threads.pool(self._slots)
+        self._thread = threading.Thread(
+            target=self._claim_loop, args=(pool,), name='claim', daemon=True
+        )
+        self._thread.start()
+
+    def adjust(self, policy: LeasePolicy) -> None:
+        """Use these times and limits from now on."""
+        self._policy = policy
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at the queue now, because a task was submitted."""
+        self._throttle.note_submission()
+        self._wake.set()
+
+    def stop(self, patience: float) -> None:
+        """Claim no more. Waits up to patience seconds for a claim that is under way."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(patience)
+
+    def close(self) -> None:
+        """Close the pool. To be called when no run is left in it."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+    def _claim_loop(self, pool: concurrent.futures.Executor) -> None:
+        limit = self._slots
+        while not self._stopping:
+            self._wake.clear()
+            pause = self._policy.poll_interval
+            free = min(limit, self._slots - len(self._runs))
+            if free > 0 and not self._stopping and not self._is_blocked():
+                try:
+                    self._claim(free, pool)
+                    self._unclaimable.look()
+                except errors.DatabaseUnavailable:
+                    pause = max(pause, OUTAGE_PAUSE)
+                except Exception:  # an unknown error must not keep later tasks from running
+                    LOG.exception('Claiming waiting tasks failed; trying again')
+            limit = self._slots
+            if self._wake.wait(pause):
+                time.sleep(COALESCE_DELAY)
+                limit = self._throttle.claim_limit(self._slots)
+
+    def _claim(self, free: int, pool: concurrent.futures.Executor) -> None:
+        claims = self._queue.claim(
+            self._holder,
+            free,
+            seconds=self._policy.lease_time,
+            versions=self._versions,
+            running=self._runs.task_ids(),
+        )
+        for claim in claims:
+            self._runs.begin(claim)
+        for claim in claims:
+            pool.submit(self._run, claim)
+
+    def _run(self, claim: Claim) -> None:
+        try:
+            self._run_claim(claim)
+        finally:
+            self._wake.set()  # its slot is free again

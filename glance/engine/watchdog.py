@@ -1,0 +1,168 @@
+"""Watches over the runs of this process: renews leases, notices cancels, ends hung runs."""
+
+import logging
+import threading
+import time
+
+from glance.domain import errors
+from glance.domain.lease import Hung, Lease, LostLease, NoFreeThread, Progress, Stalled
+from glance.engine.active_runs import ActiveRuns, Run
+from glance.engine.lease_policy import LeasePolicy
+from glance.interfaces.queue import TaskQueue
+
+LOG = logging.getLogger(__name__)
+
+INTERVAL = 1.0  # seconds between two looks for cancel requests
+REPORTED_BYTES = 64 * 2**20  # bytes of progress worth saving: the distance of checkpoints
+
+
+class Watchdog:
+    """One thread that looks after all runs of this process.
+
+    holder        the name under which this process holds leases
+    step_threads  how many threads the steps of all tasks share; None if each
+                  task has its own
+    """
+
+    def __init__(
+        self,
+        queue: TaskQueue,
+        runs: ActiveRuns,
+        holder: str,
+        policy: LeasePolicy,
+        *,
+        step_threads: int | None = None,
+    ) -> None:
+        self._queue = queue
+        self._runs = runs
+        self._holder = holder
+        self._policy = policy
+        self._step_threads = step_threads
+        self._look = threading.Event()
+        self._watching = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._watching = True
+        self._thread = threading.Thread(target=self._watch_loop, name='watch', daemon=True)
+        self._thread.start()
+
+    def adjust(self, policy: LeasePolicy) -> None:
+        """Use these times and limits from now on."""
+        self._policy = policy
+
+    def look(self) -> None:
+        """Look for cancel requests now."""
+        self._look.set()
+
+    def stop(self, patience: float) -> None:
+        """Stop watching. Waits up to patience seconds for the thread to end."""
+        self._watching = False
+        self._look.set()
+        if self._thread is not None:
+            self._thread.join(patience)
+
+    def is_blocked(self) -> bool:
+        """Whether all step threads are inside steps of runs that were given up."""
+        return self._step_threads is not None and self._runs.stuck() >= self._step_threads
+
+    def _watch_loop(self) -> None:
+        renewed_at = time.monotonic()
+        while self._watching:
+            renew_every = self._policy.lease_time / 3
+            self._look.wait(min(INTERVAL, renew_every))
+            self._look.clear()
+            if not len(self._runs):
+                renewed_at = time.monotonic()
+                continue
+            try:
+                self._notice_cancels()
+                # Save new progress early. If the process dies before the next renewal,
+                # the progress of this run still counts.
+                advanced = any(_has_advanced(run) for run in self._runs)
+                if advanced or time.monotonic() - renewed_at >= renew_every:
+                    renewed_at = time.monotonic()
+                    self._give_up_hung()
+                    self._renew()
+            except errors.DatabaseUnavailable:
+                continue  # the database room has logged it; unclaimed leases can be renewed later
+            except Exception:
+                LOG.exception('Renewing leases failed; trying again')
+
+    def _notice_cancels(self) -> None:
+        """Stop the runs whose lease is lost, and mark those that should be cancelled."""
+        running = list(self._runs)  # read before the queue, so that no new run seems to be lost
+        held = {one.lease: one.cancel_requested for one in self._queue.held(self._holder)}
+        for run in running:
+            lease = run.claim.lease
+            if lease not in held:
+                run.stop = run.stop or LostLease(str(lease))
+            elif held[lease]:
+                run.cancelled = True
+
+    def _renew(self) -> None:
+        best_progress: dict[Lease, Progress] = {}
+        for run in self._runs:
+            if not run.stalled:
+                best_progress[run.claim.lease] = run.best_progress
+                run.saved_progress = run.best_progress
+        self._queue.renew(self._holder, best_progress, seconds=self._policy.lease_time)
+
+    # ------------------------------------------------------------- runs that hang
+
+    def _give_up_hung(self) -> None:
+        for run in self._runs:
+            if self._hangs(run):
+                self._give_up(run)
+        if self.is_blocked():
+            self._hand_back_waiting()
+
+    def _hangs(self, run: Run) -> bool:
+        """Whether a run had a thread for stall_timeout and made no progress."""
+        now = time.monotonic()
+        if (
+            not run.at_work
+            and self._step_threads is not None
+            and self._runs.busy() >= self._step_threads
+        ):
+            run.progress_at = now  # it is waiting for a free step thread
+        return now - run.progress_at > self._policy.stall_timeout
+
+    def _give_up(self, run: Run) -> None:
+        """Interrupt a run that hangs. If that is not possible, release its entry here."""
+        run.progress_at = time.monotonic()  # interrupted again after another stall_timeout
+        task_id = run.claim.lease.task_id
+        first = run.stop is None
+        if first:
+            LOG.error(
+                'Task %s has made no progress for %s seconds; its run is given up',
+                task_id,
+                self._policy.stall_timeout,
+                extra={'action': 'task_stalled'},
+            )
+        if run.spent:
+            self._runs.interrupt(run, Hung)  # abandon this undo, so that the others are done
+            return
+        run.stop = run.stop or Stalled()
+        if self._runs.interrupt(run, type(run.stop)) or not first:
+            return
+        LOG.error(
+            'Task %s hangs in a call that cannot be interrupted; '
+            'its place in this process stays taken until the call returns',
+            task_id,
+            extra={'action': 'task_stuck'},
+        )
+        self._queue.release(run.claim.lease, run.best_progress, died=True)
+
+    def _hand_back_waiting(self) -> None:
+        """Hand back the runs that wait for a step thread while all of those are stuck."""
+        for run in self._runs:
+            if run.stop is None and not run.at_work:
+                self._queue.release(run.claim.lease, run.best_progress)
+                run.stop = NoFreeThread()
+
+
+def _has_advanced(run: Run) -> bool:
+    """Whether a run has made progress that is worth saving for a later claim."""
+    step, received = run.best_progress
+    return step > run.saved_progress.step or received >= run.saved_progress.bytes + REPORTED_BYTES

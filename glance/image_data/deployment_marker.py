@@ -1,0 +1,104 @@
+"""The marker file that says to which deployment a folder of images or staged files belongs.
+
+Cleaning removes each file that no row of the database names. With the database
+of another deployment it would remove everything; the marker prevents that.
+"""
+
+import os
+import pathlib
+import uuid
+from collections.abc import Mapping
+
+from glance.domain import errors
+from glance.image_data import files
+
+FILE = '.deployment'
+
+# A new file system holds these names, so a folder with nothing else counts as empty.
+_IGNORED = ('lost+found',)
+
+
+def verify(
+    folders: Mapping[str, pathlib.Path], deployment: str | None, *, used: bool, database: str
+) -> None:
+    """Mark folders as those of this deployment, and refuse folders of other ones.
+
+    folders     option name to path; the folders exist
+    deployment  the id of this deployment, or None if the database is new
+    used        whether the database has ever held a task or an image. Such a database
+                may be older than the markers, so unmarked files count as its own.
+    database    how messages call the database
+
+    Raises ConfigError; no folder is marked then.
+    """
+    unmarked = []
+    for option, folder in folders.items():
+        try:
+            named = _read(folder)
+            if named is None:
+                if not used and _holds_files(folder):
+                    raise _foreign(
+                        option,
+                        folder,
+                        'the folder holds files that the database does not know',
+                        database,
+                    )
+                unmarked.append(folder)
+            elif named != deployment:
+                raise _foreign(
+                    option, folder, f'the folder is marked as that of {named!r}', database
+                )
+        except OSError as error:
+            raise errors.ConfigError(
+                f'{option}: {folder} cannot be read: {error.strerror}.'
+            ) from None
+    if deployment is None:
+        return
+    for folder in unmarked:
+        named = _mark(folder, deployment)
+        if named != deployment:  # another process marked it meanwhile
+            raise _foreign(
+                'A folder', folder, f'the folder is marked as that of {named!r}', database
+            )
+
+
+def _foreign(option: str, folder: pathlib.Path, why: str, database: str) -> errors.ConfigError:
+    return errors.ConfigError(
+        f'{option}: {folder} does not belong to the database {database}: {why}. '
+        'Restore the database to which the folder belongs, or configure another folder. If the '
+        f'files in it are not needed, remove all of them, {FILE} included. If the database is an '
+        f'older copy of the right one, remove only {FILE}. Nothing was changed.'
+    )
+
+
+def _read(folder: pathlib.Path) -> str | None:
+    """The deployment that the marker of a folder names, or None."""
+    try:
+        with open(f'{folder}/{FILE}', 'rb') as file:
+            return file.read(100).decode(errors='replace').strip()
+    except FileNotFoundError:
+        return None
+
+
+def _holds_files(folder: pathlib.Path) -> bool:
+    return any(not name.startswith('.') and name not in _IGNORED for name in os.listdir(folder))
+
+
+def _mark(folder: pathlib.Path, deployment: str) -> str | None:
+    """Write the marker atomically. Returns the deployment that the marker names in the end."""
+    temporary = f'{folder}/{FILE}.{uuid.uuid4().hex}'
+    try:
+        with open(temporary, 'w') as file:
+            file.write(deployment + '\n')
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, f'{folder}/{FILE}')  # fails if another process was first
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+        files.sync_folder(str(folder))
+    except OSError as error:
+        raise errors.ConfigError(f'{folder}/{FILE} cannot be made: {error.strerror}.') from None
+    return _read(folder)

@@ -1,0 +1,134 @@
+"""A pipeline stage: native threads work on chunks while their owner goes on."""
+
+import collections
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from glance import threads
+from glance.image_data import files
+
+ABANDON_TIMEOUT = 5.0  # seconds that abandon() usually waits for the chunk in work
+
+_Chunk = TypeVar('_Chunk')
+
+
+class PipelineStage(Generic[_Chunk]):
+    """A queue of chunks; a native thread does the work on one after another.
+
+    work  called in a native thread with each chunk; it must use nothing that is
+          patched in a green process
+
+    The stage borrows a thread from the pool only while chunks wait. So slow
+    owners hold no thread, and owners that share a small pool cannot block one
+    another. Only one thread, the owner, may call the methods.
+    """
+
+    def __init__(self, work: Callable[[_Chunk], object], pool: threads.NativePool) -> None:
+        self._work = work
+        self._pool = pool
+        self._lock = threads.original('threading').Lock()
+        self._chunks: collections.deque[_Chunk] = collections.deque()
+        self._busy = False  # a native thread works for this stage, or was asked to
+        self._in_work = 0  # chunks in work: 1 or 0
+        self._error: BaseException | None = None
+        self._waiter: tuple[threads.Future[None], int] | None = None  # Future, most chunks left
+        self._when_idle: Callable[[], object] | None = None
+
+    def work_here(self, chunk: _Chunk) -> None:
+        """Do the work in this thread. Allowed only before the first put()."""
+        self._work(chunk)
+
+    def put(self, chunk: _Chunk) -> None:
+        """Queue a chunk. Does not wait."""
+        with self._lock:
+            if self._error is not None:
+                return  # wait_until() will raise it
+            self._chunks.append(chunk)
+            begin, self._busy = not self._busy, True
+        if begin:
+            self._pool.submit(self._work_off)
+
+    def wait_until(self, left: int, on_wait: Callable[[], object]) -> None:
+        """Wait until at most `left` chunks are not done yet. Raises what the work raised.
+
+        on_wait  called every few seconds during the wait
+        """
+        future = self._future_of(left)
+        if future is not None:
+            files.wait_for(future, on_wait, self._pool.tick)
+        if self._error is not None:
+            raise self._error
+
+    def abandon(self, timeout: float = ABANDON_TIMEOUT) -> bool:
+        """Drop the waiting chunks, and wait up to timeout seconds for the one in work.
+
+        Returns whether no thread works for this stage any more.
+        """
+        idle: threads.Future[None] = threads.Future()
+        with self._lock:
+            self._chunks.clear()
+        self.call_when_idle(idle.set_result)
+        try:
+            idle.result(timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    def call_when_idle(self, function: Callable[[], object]) -> None:
+        """Call a function when no native thread works for this stage; usually at once."""
+        with self._lock:
+            if self._busy:
+                self._when_idle = function
+                return
+        function()
+
+    def _future_of(self, left: int) -> threads.Future[None] | None:
+        """The Future that is done when at most `left` chunks are left; None if that is so now."""
+        with self._lock:
+            if self._error is not None or self._left <= left:
+                return None
+            future: threads.Future[None] = threads.Future()
+            self._waiter = (future, left)
+        return future
+
+    @property
+    def _left(self) -> int:
+        return len(self._chunks) + self._in_work
+
+    def _work_off(self) -> None:
+        """Work on all chunks that wait. Runs in a native thread."""
+        error = None
+        while (chunk := self._next(error)) is not None:
+            error = None
+            try:
+                self._work(chunk)
+            except BaseException as broken:  # wait_until() raises it in the thread of the owner
+                error = broken
+            chunk = None  # do not keep it alive while waiting for the lock
+
+    def _next(self, error: BaseException | None) -> _Chunk | None:
+        """The next chunk to work on, or None. Wakes the owner if few enough chunks are left.
+
+        error  what the work on the last chunk raised, or None
+        """
+        future = when_idle = chunk = None
+        with self._lock:
+            self._in_work = 0
+            if error is not None:
+                self._error = error
+                self._chunks.clear()
+            if self._chunks:
+                chunk = self._chunks.popleft()
+                self._in_work = 1
+            else:
+                self._busy = False
+                when_idle, self._when_idle = self._when_idle, None
+            if self._waiter is not None and (
+                self._error is not None or self._left <= self._waiter[1]
+            ):
+                (future, _left), self._waiter = self._waiter, None
+        if when_idle is not None:
+            when_idle()
+        if future is not None:
+            future.set_result()
+        return chunk

@@ -1,0 +1,248 @@
+"""Receives a source into a staged file, and computes its digests on the way.
+
+The first MiB is hashed and written in the thread that receives it, because for
+small images a change of threads would cost more than the work. All later bytes
+go in chunks to three pipeline stages: MD5, SHA-512 and writing. An import keeps
+only a few chunks in memory, however large the image is.
+"""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from glance import threads
+from glance.domain.checkpoint import Checkpoint
+from glance.domain.lease import HandBack
+from glance.image_data import files
+from glance.image_data.pipeline import ABANDON_TIMEOUT, PipelineStage
+from glance.image_data.staged_file import STAGING_AREA, StagedFile
+
+# Most bytes of one read.
+READ_SIZE = 256 * 1024
+# Most bytes of one read while the source sends less than this at a time. A buffer of the
+# read size is allocated before the source sends, so many slow sources need little memory.
+SMALL_READ_SIZE = 16 * 1024
+# Bytes that are given to the pipeline stages at a time.
+CHUNK = 2**20
+# Most chunks that may wait for one stage; the source is not read meanwhile.
+MAX_BACKLOG = 4
+
+# Bytes per second, on average, below which a source counts as slow.
+SLOW_RATE = 64 * 1024
+# Seconds between two reads of a slow source. The kernel keeps what it sends meanwhile.
+SLOW_READ_PAUSE = 3.0
+
+
+class ByteSource(Protocol):
+    """A file that is being sent; sources.Source is one.
+
+    size       bytes of the whole file as announced, or None
+    begins_at  bytes at the begin of the file that are not sent
+    validator  identifies this state of the file later, or None
+    """
+
+    size: int | None
+    begins_at: int
+    validator: str | None
+
+    def read(self, most: int, /) -> bytes:
+        """At most that many bytes; b'' at the end."""
+
+    def pause(self, seconds: float, /) -> None:
+        """Do not read for some seconds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """How often something is done while a source is received.
+
+    checkpoint_interval  bytes from one checkpoint to the next
+    progress_interval    most seconds from one call of on_progress to the next, unless
+                         the source is silent
+    slow_after           seconds after its first byte before a source may count as slow
+    abandon_timeout      seconds to wait for a disk that does not answer, after an error
+    """
+
+    checkpoint_interval: int = 64 * 2**20
+    progress_interval: float = 2.0
+    slow_after: float = 5.0
+    abandon_timeout: float = ABANDON_TIMEOUT
+
+
+USUAL_PACE = Pace()
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchResult:
+    """Size in bytes and digests, in lower-case hexadecimal, of a received file."""
+
+    size: int
+    checksum: str  # MD5
+    os_hash_value: str
+    os_hash_algo: str = 'sha512'
+
+
+class Digests:
+    """MD5 and SHA-512 of the first `size` bytes of a file; further bytes can be added."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.md5 = hashlib.md5(usedforsecurity=False)
+        self.sha512 = hashlib.sha512()
+
+    def stages(self, pool: threads.NativePool) -> list[PipelineStage[Any]]:
+        """Pipeline stages that add chunks to the digests."""
+        return [PipelineStage(self.md5.update, pool), PipelineStage(self.sha512.update, pool)]
+
+
+def read_staged(
+    path: str, size: int, *, on_progress: Callable[[int], object], pool: threads.NativePool
+) -> Digests | None:
+    """The digests of the first `size` bytes of a file that an earlier claim received.
+
+    on_progress and pool are those of receive(). Returns None if the file is
+    shorter. Raises OSError if it cannot be read.
+    """
+    os = threads.original('os')
+    digests = Digests()
+    stages = digests.stages(pool)
+    handle = files.open_plain(path, os.O_RDONLY)
+    try:
+        while digests.size < size:
+            reading = pool.submit(os.pread, handle, min(CHUNK, size - digests.size), digests.size)
+            chunk = files.wait_for(reading, lambda: on_progress(digests.size), pool.tick)
+            if not chunk:
+                return None
+            digests.size += len(chunk)
+            _hand_over([chunk], stages, lambda: on_progress(digests.size))
+        for stage in stages:
+            stage.wait_until(0, lambda: on_progress(size))
+    except BaseException:
+        for stage in stages:
+            stage.abandon()
+        raise
+    finally:
+        os.close(handle)
+    return digests
+
+
+def receive(
+    source: ByteSource,
+    path: str,
+    *,
+    on_progress: Callable[[int], object],
+    pool: threads.NativePool,
+    digests: Digests | None = None,
+    disk: files.Disk = files.DISK,
+    pace: Pace = USUAL_PACE,
+) -> FetchResult:
+    """Receive all of a source into a file, durably.
+
+    path         a file that belongs to this run alone. It is replaced, except for
+                 the bytes that the source does not send.
+    on_progress  called with the number of bytes received so far, about every MiB
+                 and, unless the source is silent, every few seconds; an exception
+                 from it ends the work
+    pool         hashes, writes and syncs
+    digests      the digests of the bytes that the file holds already, or None
+    disk         the disk that the file is on
+    pace         how often checkpoints are written and progress is reported
+
+    Raises what the source raises, and StorageFull; before the first byte if there
+    is no room for the announced size. After an exception the file stays as it is,
+    and its checkpoint is valid. When this returns or raises, no thread works on the
+    file any more, except in a system call for a disk that does not answer.
+    """
+    if digests is None or digests.size != source.begins_at:
+        digests = Digests()  # the source sends the whole file
+    with files.named_errors(STAGING_AREA), StagedFile(path, digests.size, pool, disk) as file:
+        file.require_room(source.size)
+        return _receive(source, file, digests, on_progress, pool, pace)
+
+
+def _receive(
+    source: ByteSource,
+    file: StagedFile,
+    digests: Digests,
+    on_progress: Callable[[int], object],
+    pool: threads.NativePool,
+    pace: Pace,
+) -> FetchResult:
+    stages = [*digests.stages(pool), file.writer]
+    try:
+        size = _feed(source, file, stages, on_progress, pace)
+        file.sync()
+        for stage in (*stages, file.syncer):
+            stage.wait_until(0, lambda: on_progress(size))
+    except BaseException as error:
+        idle = [stage.abandon(pace.abandon_timeout) for stage in (*stages, file.syncer)]
+        if isinstance(error, HandBack) and all(idle):
+            _checkpoint_at_end(file, source)
+        raise
+    return FetchResult(size, digests.md5.hexdigest(), digests.sha512.hexdigest())
+
+
+def _checkpoint_at_end(file: StagedFile, source: ByteSource) -> None:
+    """Write a last checkpoint for the claim that will resume the fetch.
+
+    Of a complete file the last byte is left out, because a source cannot be asked
+    for an empty range.
+    """
+    is_complete = source.size in (None, file.written)
+    size = file.written - is_complete
+    if size and source.validator:
+        file.checkpoint_at_end(Checkpoint(size, source.size, source.validator, closed=True))
+
+
+def _feed(
+    source: ByteSource,
+    file: StagedFile,
+    stages: list[PipelineStage[Any]],
+    on_progress: Callable[[int], object],
+    pace: Pace,
+) -> int:
+    """Give all that the source sends to the stages. Returns the size of the whole file."""
+    size = reported = checkpoint_at = file.written
+    began = reported_at = time.monotonic()
+    pieces: list[bytes] = []
+    most = SMALL_READ_SIZE
+    while piece := source.read(most):
+        size += len(piece)
+        most = READ_SIZE if len(piece) >= SMALL_READ_SIZE else SMALL_READ_SIZE
+        if size <= CHUNK and not source.begins_at:
+            for stage in stages:
+                stage.work_here(piece)
+        else:
+            pieces.append(piece)
+        now = time.monotonic()
+        if size - reported >= CHUNK or now - reported_at >= pace.progress_interval:
+            _hand_over(pieces, stages, lambda size=size: on_progress(size))  # type: ignore[misc]
+            reported, reported_at = size, now
+            is_due = size - checkpoint_at >= pace.checkpoint_interval and size != source.size
+            if is_due and source.validator:
+                file.checkpoint(Checkpoint(size, source.size, source.validator))
+                checkpoint_at = size
+        seconds = now - began
+        is_slow = seconds > pace.slow_after and size - source.begins_at < SLOW_RATE * seconds
+        if is_slow and len(piece) < SMALL_READ_SIZE:
+            # Hundreds of slow sources would keep the hub busy with a few bytes at a time.
+            source.pause(SLOW_READ_PAUSE)
+        time.sleep(0)  # let other green threads run, even if the source is fast
+    _hand_over(pieces, stages, lambda: on_progress(size))
+    return size
+
+
+def _hand_over(
+    pieces: list[bytes], stages: list[PipelineStage[Any]], report: Callable[[], object]
+) -> None:
+    """Give the collected pieces to all stages as one chunk, and wait for room if need be."""
+    if pieces:
+        chunk = b''.join(pieces)
+        pieces.clear()
+        for stage in stages:
+            stage.put(chunk)
+        for stage in stages:
+            stage.wait_until(MAX_BACKLOG, report)
+    report()

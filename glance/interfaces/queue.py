@@ -1,0 +1,128 @@
+"""The queue of accepted tasks, and the leases of the processes that run them."""
+
+import abc
+import collections.abc
+import typing
+
+from glance.domain.entry import Claim, Held
+from glance.domain.lease import Lease, Progress
+from glance.domain.leftover import Leftover
+from glance.interfaces.writes import Write
+
+
+class TaskQueue(abc.ABC):
+    """The entries of accepted tasks, and their leases. All times are those of the database.
+
+    A holder is the name of a process that holds leases.
+    """
+
+    @abc.abstractmethod
+    def claim(
+        self,
+        holder: str,
+        limit: int,
+        *,
+        seconds: float,
+        versions: collections.abc.Mapping[str, int],
+        running: collections.abc.Collection[str] = (),
+    ) -> list[Claim]:
+        """Claim the next entries, by priority, then by age.
+
+        An entry is claimable if it has no lease, or if its lease has expired. A
+        pending task becomes processing.
+
+        limit     entries at most
+        seconds   the length of the leases
+        versions  the flow version that this process knows, by task type; it gets
+                  entries of these types up to that version
+        running   ids of tasks that this process still runs; it does not get them
+        """
+
+    @abc.abstractmethod
+    def unclaimable(
+        self, versions: collections.abc.Mapping[str, int]
+    ) -> list[tuple[str, int, int]]:
+        """(type, flow version, number) of claimable entries that need other versions.
+
+        A process that knows these versions does not get them from claim().
+        """
+
+    @abc.abstractmethod
+    def renew(
+        self,
+        holder: str,
+        best_progress: collections.abc.Mapping[Lease, Progress],
+        *,
+        seconds: float,
+    ) -> None:
+        """Extend these leases to this number of seconds from now, and record the progress."""
+
+    @abc.abstractmethod
+    def held(self, holder: str) -> list[Held]:
+        """The leases that this holder still has, and whether their tasks are to be cancelled."""
+
+    @abc.abstractmethod
+    def release(self, lease: Lease, best_progress: Progress, *, died: bool = False) -> None:
+        """Hand an entry back; it is claimable at once. Does nothing if the lease is lost.
+
+        died  count an attempt, as if the process had died
+        """
+
+    @abc.abstractmethod
+    def expire(self, holders: collections.abc.Collection[str]) -> int:
+        """End the leases of dead processes. Returns how many leases."""
+
+    @abc.abstractmethod
+    def holders(self) -> list[str]:
+        """All processes that hold a lease, including this one."""
+
+    @abc.abstractmethod
+    def fail(self, lease: Lease, message: str) -> tuple[str, str]:
+        """Record the outcome 'failure' and its reason, unless there is an outcome already.
+
+        Returns the recorded outcome and its message.
+        """
+
+    @abc.abstractmethod
+    def outcome(self, lease: Lease) -> tuple[str | None, str]:
+        """The recorded outcome, or None, and its message. Raises LostLease without an entry."""
+
+    @abc.abstractmethod
+    def verify_lease(self, lease: Lease) -> None:
+        """Raises LostLease if there is a later claim, or the entry is gone. Only reads."""
+
+    @abc.abstractmethod
+    def reset_progress(
+        self, lease: Lease, flow_version: int, work: collections.abc.Mapping[str, typing.Any]
+    ) -> None:
+        """Delete the record of finished steps. The run begins anew, with this version and work."""
+
+    @abc.abstractmethod
+    def record_leftovers(
+        self, lease: Lease, leftovers: collections.abc.Iterable[Leftover]
+    ) -> None:
+        """Record data that this task could not remove. The same leftover is recorded once."""
+
+    @abc.abstractmethod
+    def end(self, lease: Lease) -> None:
+        """End the task with its outcome if it has not ended. Delete entry and logbook."""
+
+    @abc.abstractmethod
+    def finish(
+        self,
+        lease: Lease,
+        result: collections.abc.Mapping[str, typing.Any],
+        writes: collections.abc.Iterable[Write] = (),
+    ) -> None:
+        """The one commit of a task: apply the writes, and the task has succeeded.
+
+        result  the result of the task, as the API shows it; plain data
+
+        Does nothing if it has been done before. Raises Cancelled if the task is to
+        be cancelled, the error of a write that cannot be applied, and WrongWrite
+        for one of another claim. Nothing is written then.
+        """
+
+    @abc.abstractmethod
+    def cancel(self, task_id: str) -> bool:
+        """Ask a task to stop. False if it has ended. The API calls this."""

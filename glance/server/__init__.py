@@ -1,0 +1,1 @@
+"""The HTTP server: sockets, signals, processes, sending files."""

@@ -1,0 +1,1 @@
+"""Small working stand-ins. Each passes the contract suite of what it stands for."""

@@ -1,0 +1,266 @@
+"""A task queue in memory."""
+
+import collections
+import collections.abc
+import dataclasses
+import json
+import threading
+import time
+import typing
+
+from glance.domain import errors
+from glance.domain.entry import Claim, Entry, Held, Outcome
+from glance.domain.lease import Lease, LostLease, Progress
+from glance.domain.leftover import Leftover
+from glance.domain.task import Status
+from glance.interfaces.writes import Write
+from glance.testing.fakes import writes as fake_writes
+from glance.testing.observed_queue import PATIENCE, ObservedQueue
+
+
+@dataclasses.dataclass
+class _Row:
+    entry: Entry
+    posted: int
+    number: int = 0
+    owner: str | None = None
+    expires_at: float | None = None
+    attempts: int = 0
+    best_progress: Progress = Progress()
+    begun: Progress = Progress()
+    outcome: str | None = None
+    message: str = ''
+    cancel_requested: bool = False
+
+
+class FakeQueue(ObservedQueue):
+    """A queue in memory.
+
+    tasks    each task ever added, and its (Status, message)
+    results  each task that has succeeded, and its result
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, _Row] = {}
+        self._left: dict[str, list[Leftover]] = {}
+        self.tasks: dict[str, tuple[Status, str]] = {}
+        self.results: dict[str, dict[str, typing.Any]] = {}
+        self._changed = threading.Condition()
+
+    def add(
+        self,
+        task_id: str,
+        *,
+        type_: str = 'test',
+        priority: int = 0,
+        version: int = 1,
+        work: dict[str, typing.Any] | None = None,
+    ) -> None:
+        with self._changed:
+            entry = Entry(task_id, type_, version, work or {}, priority)
+            self._rows[task_id] = _Row(entry, len(self.tasks))
+            self.tasks[task_id] = (Status.PENDING, '')
+
+    def wait_until(self, true: collections.abc.Callable[[], bool], *, every: float = 1.0) -> None:
+        """Also looks at true() after each change, so every may be long."""
+        until = time.monotonic() + PATIENCE
+        with self._changed:
+            while not true():
+                if time.monotonic() > until:
+                    raise TimeoutError(f'The test waited in vain; the tasks are {self.tasks}.')
+                self._changed.wait(every)
+
+    def expired(self, task_id: str) -> bool:
+        """Whether the lease of a queued task has run out."""
+        expires_at = self._rows[task_id].expires_at
+        return expires_at is not None and expires_at < time.monotonic()
+
+    def best_progress(self, task_id: str) -> Progress:
+        """How far a queued task has come, as far as it was noted."""
+        return self._rows[task_id].best_progress
+
+    def status_of(self, task_id: str) -> tuple[Status, str]:
+        return self.tasks[task_id]
+
+    def open(self) -> list[str]:
+        return list(self._rows)
+
+    def leftovers_of(self, task_id: str) -> list[Leftover]:
+        return self._left.get(task_id, [])
+
+    def claim(
+        self,
+        holder: str,
+        limit: int,
+        *,
+        seconds: float,
+        versions: collections.abc.Mapping[str, int],
+        running: collections.abc.Collection[str] = (),
+    ) -> list[Claim]:
+        with self._changed:
+            now = time.monotonic()
+            free = [
+                row
+                for row in self._rows.values()
+                if (row.expires_at is None or row.expires_at < now)
+                and row.entry.flow_version <= versions.get(row.entry.type, 0)
+                and row.entry.task_id not in running
+            ]
+            free.sort(key=lambda row: (-row.entry.priority, row.posted))
+            return [self._take(row, holder, now + seconds) for row in free[:limit]]
+
+    def _take(self, row: _Row, holder: str, until: float) -> Claim:
+        if row.owner is not None:
+            row.attempts = 0 if row.best_progress > row.begun else row.attempts + 1
+        predecessor = row.owner
+        row.begun, row.owner, row.expires_at = row.best_progress, holder, until
+        row.number += 1
+        task_id = row.entry.task_id
+        if self.tasks[task_id][0] == Status.PENDING:
+            self.tasks[task_id] = (Status.PROCESSING, '')
+        self._changed.notify_all()
+        return Claim(
+            Lease(task_id, row.number),
+            row.entry.type,
+            row.entry.flow_version,
+            dict(row.entry.work),
+            row.attempts,
+            row.best_progress,
+            row.outcome,
+            row.message,
+            row.cancel_requested,
+            None,
+            predecessor,
+        )
+
+    def unclaimable(
+        self, versions: collections.abc.Mapping[str, int]
+    ) -> list[tuple[str, int, int]]:
+        with self._changed:
+            now = time.monotonic()
+            counted = collections.Counter(
+                (row.entry.type, row.entry.flow_version)
+                for row in self._rows.values()
+                if row.entry.flow_version > versions.get(row.entry.type, -1)
+                and (row.expires_at is None or row.expires_at < now)
+            )
+        return [(*kind, count) for kind, count in sorted(counted.items())]
+
+    def renew(
+        self,
+        holder: str,
+        best_progress: collections.abc.Mapping[Lease, Progress],
+        *,
+        seconds: float,
+    ) -> None:
+        with self._changed:
+            for lease, point in best_progress.items():
+                row = self._rows.get(lease.task_id)
+                if row and row.number == lease.number and row.owner == holder:
+                    row.best_progress, row.expires_at = point, time.monotonic() + seconds
+
+    def held(self, holder: str) -> list[Held]:
+        with self._changed:
+            return [
+                Held(Lease(task_id, row.number), row.cancel_requested)
+                for task_id, row in self._rows.items()
+                if row.owner == holder
+            ]
+
+    def release(self, lease: Lease, best_progress: Progress, *, died: bool = False) -> None:
+        with self._changed:
+            row = self._rows.get(lease.task_id)
+            if row and row.number == lease.number:
+                row.best_progress = best_progress
+                if died:
+                    row.expires_at = 0
+                else:
+                    row.owner = row.expires_at = None
+            self._changed.notify_all()
+
+    def expire(self, holders: collections.abc.Collection[str]) -> int:
+        with self._changed:
+            rows = [row for row in self._rows.values() if row.owner in holders and row.expires_at]
+            for row in rows:
+                row.expires_at = 0
+            return len(rows)
+
+    def holders(self) -> list[str]:
+        with self._changed:
+            return sorted({row.owner for row in self._rows.values() if row.owner is not None})
+
+    def fail(self, lease: Lease, message: str) -> tuple[str, str]:
+        with self._changed:
+            row = self._fenced(lease)
+            if row.outcome is None:
+                row.outcome, row.message = Outcome.FAILURE, message
+            return row.outcome, row.message
+
+    def outcome(self, lease: Lease) -> tuple[str | None, str]:
+        with self._changed:
+            row = self._rows.get(lease.task_id)
+            if row is None:
+                raise LostLease(str(lease))
+            return row.outcome, row.message
+
+    def verify_lease(self, lease: Lease) -> None:
+        with self._changed:
+            self._fenced(lease)
+
+    def reset_progress(
+        self, lease: Lease, flow_version: int, work: collections.abc.Mapping[str, typing.Any]
+    ) -> None:
+        with self._changed:
+            row = self._fenced(lease)
+            row.entry = dataclasses.replace(row.entry, flow_version=flow_version, work=dict(work))
+
+    def record_leftovers(
+        self, lease: Lease, leftovers: collections.abc.Iterable[Leftover]
+    ) -> None:
+        with self._changed:
+            self._fenced(lease)
+            known = self._left.setdefault(lease.task_id, [])
+            known.extend(one for one in dict.fromkeys(leftovers) if one not in known)
+
+    def end(self, lease: Lease) -> None:
+        with self._changed:
+            row = self._fenced(lease)
+            if row.outcome == Outcome.FAILURE:
+                self.tasks[lease.task_id] = (Status.FAILURE, row.message)
+            del self._rows[lease.task_id]
+            self._changed.notify_all()
+
+    def finish(
+        self,
+        lease: Lease,
+        result: collections.abc.Mapping[str, typing.Any],
+        writes: collections.abc.Iterable[Write] = (),
+    ) -> None:
+        shown = json.loads(json.dumps(dict(result)))
+        with self._changed:
+            row = self._fenced(lease)
+            if row.outcome == Outcome.SUCCESS:
+                return
+            if row.outcome == Outcome.FAILURE:
+                raise errors.TaskFailed(row.message)
+            if row.cancel_requested:
+                raise errors.Cancelled
+            fake_writes.apply(writes, lease)
+            row.outcome = Outcome.SUCCESS
+            self.results[lease.task_id] = shown
+            self.tasks[lease.task_id] = (Status.SUCCESS, '')
+            self._changed.notify_all()
+
+    def cancel(self, task_id: str) -> bool:
+        with self._changed:
+            row = self._rows.get(task_id)
+            if row is None or row.outcome is not None:
+                return False
+            row.cancel_requested = True
+            return True
+
+    def _fenced(self, lease: Lease) -> _Row:
+        row = self._rows.get(lease.task_id)
+        if row is None or row.number != lease.number:
+            raise LostLease(str(lease))
+        return row

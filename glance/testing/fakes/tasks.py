@@ -1,0 +1,75 @@
+"""Task records in memory."""
+
+import collections.abc
+import dataclasses
+import datetime
+
+from glance.domain import errors
+from glance.domain.entry import Entry
+from glance.domain.listing import Listing
+from glance.domain.task import Task
+from glance.interfaces.repositories import TaskRepository
+from glance.interfaces.writes import Write
+from glance.testing.fakes import writes as fake_writes
+from glance.testing.fakes.paging import page_of
+from glance.testing.observed_queue import ObservedQueue
+
+
+class FakeTaskRepository(TaskRepository):
+    """Keeps tasks by their id, in records; status and message come from the queue.
+
+    queue  gets the entries
+    """
+
+    def __init__(self, queue: ObservedQueue) -> None:
+        self._queue = queue
+        self.records: dict[str, Task] = {}
+
+    def add(self, task: Task, entry: Entry, writes: collections.abc.Iterable[Write] = ()) -> None:
+        fake_writes.apply(writes, None)
+        self.records[task.id] = task
+        self._queue.add(
+            entry.task_id,
+            type_=entry.type,
+            priority=entry.priority,
+            version=entry.flow_version,
+            work=entry.work,
+        )
+
+    def get(self, task_id: str, *, owner: str | None = None) -> Task:
+        task = self.records.get(task_id)
+        if task is None or _is_expired(task) or owner not in (None, task.owner):
+            raise errors.TaskNotFound(task_id)
+        return self._current(task)
+
+    def page(self, listing: Listing, *, owner: str | None = None) -> list[Task]:
+        return [
+            dataclasses.replace(task, input={}, result=None, message='')
+            for task in page_of(self._readable(owner), listing)
+        ]
+
+    def of_image(self, image_id: str, *, owner: str | None = None) -> list[Task]:
+        found = [task for task in self._readable(owner) if task.image_id == image_id]
+        return sorted(found, key=lambda task: (task.created_at, task.id), reverse=True)
+
+    def purge(self, *, limit: int) -> int:
+        expired = [task.id for task in self.records.values() if _is_expired(task)][:limit]
+        for task_id in expired:
+            del self.records[task_id]
+        return len(expired)
+
+    def _readable(self, owner: str | None) -> list[Task]:
+        return [
+            self._current(task)
+            for task in self.records.values()
+            if not _is_expired(task) and owner in (None, task.owner)
+        ]
+
+    def _current(self, task: Task) -> Task:
+        status, message = self._queue.status_of(task.id)
+        return dataclasses.replace(task, status=status, message=message)
+
+
+def _is_expired(task: Task) -> bool:
+    now = datetime.datetime.now(datetime.UTC)
+    return task.expires_at is not None and task.expires_at <= now

@@ -1,0 +1,61 @@
+"""What other servers leave of a request to the application.
+
+PEP 3333 knows neither targets in absolute form nor bodies in chunks. With this,
+the application sees them as under glance-api.
+"""
+
+import collections.abc
+import io
+import typing
+import urllib.parse
+
+from glance.server import heads
+
+try:
+    import uwsgi
+except ImportError:  # another server
+    uwsgi = None
+
+
+def complete(environ: dict[str, typing.Any]) -> str | None:
+    """Complete a WSGI environment; returns why the request must be refused, or None."""
+    target = environ.get('RAW_URI') or environ.get('REQUEST_URI') or '/'
+    if not target.startswith(('/', '*')) and environ['REQUEST_METHOD'] != 'CONNECT':
+        try:
+            authority, rest = heads.split_absolute(target)
+        except heads.Refused as error:
+            return str(error)
+        environ['HTTP_HOST'] = authority
+        path = urllib.parse.unquote(rest.partition('?')[0], encoding='latin-1')
+        environ['PATH_INFO'] = path or '/'
+    coding = environ.get('HTTP_TRANSFER_ENCODING')
+    if coding is None:
+        return None
+    if coding.lower() != 'chunked':
+        return 'Of transfer encodings only "chunked" is known.'
+    if environ.get('CONTENT_LENGTH'):
+        return 'Content-Length and Transfer-Encoding exclude each other.'
+    if uwsgi is not None:
+        environ['wsgi.input'] = io.BufferedReader(_Chunks(uwsgi.chunked_read))
+    return None
+
+
+class _Chunks(io.RawIOBase):
+    """A body in chunks, which uWSGI hands out by a function of its own."""
+
+    def __init__(self, read_chunk: collections.abc.Callable[[], bytes]) -> None:
+        self._read_chunk = read_chunk
+        self._left = b''
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: typing.Any) -> int:
+        if not self._left and not self._ended:
+            self._left = self._read_chunk()
+            self._ended = not self._left
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count

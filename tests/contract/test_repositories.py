@@ -1,0 +1,71 @@
+"""Do the repositories keep the promises of TaskRepository and ImageRepository?"""
+
+import datetime
+
+import pytest
+import sqlalchemy as sa
+
+from glance.db import models
+from glance.db.image_repository import SqlImageRepository
+from glance.db.task_repository import SqlTaskRepository
+from glance.testing.contracts.images import ImageRepositoryContract
+from glance.testing.contracts.tasks import TaskRepositoryContract
+from glance.testing.fakes.images import FakeImageRepository
+from glance.testing.fakes.queue import FakeQueue
+from glance.testing.fakes.tasks import FakeTaskRepository
+from tests import databases
+
+from .sql_queue import SqlQueue
+
+LONG_AGO = datetime.datetime(2020, 1, 1)
+
+
+class TestFakeTasks(TaskRepositoryContract):
+    def make_repositories(self):
+        queue = FakeQueue()
+        return FakeTaskRepository(queue), FakeImageRepository(queue.verify_lease), queue
+
+    def expire(self, task_id):
+        self.tasks.records[task_id].expires_at = LONG_AGO.replace(tzinfo=datetime.UTC)
+
+
+class TestFakeImages(ImageRepositoryContract):
+    def make_images(self):
+        queue = FakeQueue()
+        return FakeImageRepository(queue.verify_lease), queue
+
+
+class OnDatabase:
+    kind = 'sqlite'
+
+    @pytest.fixture(autouse=True)
+    def _database(self, tmp_path, missing):
+        with databases.fresh(self.kind, tmp_path, missing) as url:
+            self._queue = SqlQueue(url)
+            self.database = self._queue.database
+            yield
+            self.database.close()
+
+
+class TestSqliteTasks(OnDatabase, TaskRepositoryContract):
+    def make_repositories(self):
+        return (SqlTaskRepository(self.database), SqlImageRepository(self.database), self._queue)
+
+    def expire(self, task_id):
+        expired = sa.update(models.tasks).where(models.tasks.c.id == task_id)
+        self.database.write(
+            lambda connection: connection.execute(expired.values(expires_at=LONG_AGO))
+        )
+
+
+class TestPostgresqlTasks(TestSqliteTasks):
+    kind = 'postgresql'
+
+
+class TestSqliteImages(OnDatabase, ImageRepositoryContract):
+    def make_images(self):
+        return SqlImageRepository(self.database), self._queue
+
+
+class TestPostgresqlImages(TestSqliteImages):
+    kind = 'postgresql'

@@ -1,0 +1,119 @@
+"""Which runs are given up, and what becomes of those that only wait."""
+
+import pytest
+
+from glance.domain.lease import NoFreeThread, Stalled
+from glance.engine.active_runs import ActiveRuns
+from glance.engine.lease_policy import LeasePolicy
+from glance.engine.watchdog import REPORTED_BYTES, Watchdog
+from glance.testing.fakes.queue import FakeQueue
+
+
+class Watched:
+    """Claimed tasks that made their last progress long ago."""
+
+    def __init__(self, *task_ids, step_threads, lease_time=30):
+        self.queue, self.runs = FakeQueue(), ActiveRuns()
+        for task_id in task_ids:
+            self.queue.add(task_id)
+        for claim in self.queue.claim('us', 9, seconds=30, versions={'test': 1}):
+            self.runs.begin(claim)
+        self.watch = Watchdog(
+            self.queue,
+            self.runs,
+            'us',
+            LeasePolicy(lease_time, stall_timeout=10, max_attempts=3, poll_interval=60),
+            step_threads=step_threads,
+        )
+
+    def let_time_pass(self):
+        for run in self.runs:
+            run.progress_at -= 60
+
+    def look(self):
+        self.watch._give_up_hung()
+        self.watch._renew()
+        return {run.claim.lease.task_id: type(run.stop) for run in self.runs}
+
+
+NOTHING = type(None)
+
+
+def test_a_run_without_progress_is_given_up_and_its_entry_given_back():
+    watched = Watched('t1', step_threads=None)
+    assert watched.look() == {'t1': NOTHING}
+    watched.let_time_pass()
+    assert watched.look() == {'t1': Stalled}
+    [claim] = watched.queue.claim('them', 1, seconds=30, versions={'test': 1})
+    assert claim.attempts == 1
+
+
+def test_waiting_for_a_worker_is_no_standstill():
+    watched = Watched('t1', 't2', step_threads=1)
+    at_work, waits = watched.runs
+    with watched.runs.at_work(at_work.claim.lease):
+        waits.progress_at -= 60
+        assert watched.look() == {'t1': NOTHING, 't2': NOTHING}
+
+
+def test_what_waits_while_there_are_workers_stands_still():
+    watched = Watched('t1', 't2', step_threads=2)
+    at_work, waits = watched.runs
+    with watched.runs.at_work(at_work.claim.lease):
+        waits.progress_at -= 60
+        assert watched.look() == {'t1': NOTHING, 't2': Stalled}
+
+
+def test_what_waits_for_workers_that_are_stuck_is_handed_back_and_no_attempt():
+    watched = Watched('t1', 't2', step_threads=1)
+    hangs, _waits = watched.runs
+
+    def hang():
+        with watched.runs.at_work(hangs.claim.lease):
+            hangs.progress_at -= 60
+            assert watched.look() == {'t1': Stalled, 't2': NoFreeThread}
+            assert watched.watch.is_blocked()
+            claims = watched.queue.claim('them', 2, seconds=30, versions={'test': 1})
+            assert {one.lease.task_id: one.attempts for one in claims} == {'t1': 1, 't2': 0}
+
+    with pytest.raises(Stalled):
+        hang()
+    assert not watched.watch.is_blocked()
+
+
+def test_a_run_that_removes_what_it_left_takes_no_worker():
+    watched = Watched('t1', 't2', step_threads=1)
+    removes, waits = watched.runs
+    removes.removing = True
+    with watched.runs.at_work(removes.claim.lease):
+        waits.progress_at -= 60
+        assert watched.look() == {'t1': NOTHING, 't2': Stalled}
+        removes.stop = Stalled()
+        assert not watched.watch.is_blocked()
+
+
+def test_a_run_without_attempts_left_keeps_its_lease():
+    watched = Watched('t1', step_threads=None)
+    [run] = watched.runs
+    run.spent = True
+    watched.let_time_pass()
+    assert watched.look() == {'t1': NOTHING}
+    assert [held.lease for held in watched.queue.held('us')] == [run.claim.lease]
+
+
+@pytest.mark.parametrize('steps', [0, 1])
+def test_progress_that_a_later_claim_can_use_is_noted_before_the_next_renewal(steps):
+    """A life shorter than that must not count as one without progress."""
+    watched = Watched('t1', step_threads=None, lease_time=3600)
+    [run] = watched.runs
+    watched.watch.start()
+    try:
+        for _ in range(steps):
+            watched.runs.done(run.claim.lease)
+        watched.runs.progress(run.claim.lease, (1 - steps) * REPORTED_BYTES + 1)
+        watched.watch.look()
+        watched.queue.wait_until(
+            lambda: watched.queue.best_progress('t1') == run.best_progress, every=0.01
+        )
+    finally:
+        watched.watch.stop(5)

@@ -149,19 +149,19 @@ class Future(Generic[_Result]):
         """Whether there is a result or an exception."""
         return bool(self._event.ready() if is_green() else self._event.is_set())
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether the result or exception is there, at the latest after timeout seconds."""
+        if not is_green():
+            return bool(self._event.wait(timeout))
+        self._event.wait(timeout)  # returns the value, not whether it is there
+        return bool(self._event.ready())
+
     def result(self, timeout: float | None = None) -> _Result:
         """Wait for the result.
 
         Raises the exception that was set, or TimeoutError after timeout seconds.
         """
-        if is_green():
-            if timeout is None:
-                self._event.wait()
-            else:
-                self._event.wait(timeout)
-                if not self._event.ready():
-                    raise TimeoutError
-        elif not self._event.wait(timeout):
+        if not self.wait(timeout):
             raise TimeoutError
         if self._error is not None:
             raise self._error

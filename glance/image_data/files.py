@@ -105,13 +105,9 @@ def wait_for(
     future: threads.Future[_Result], on_wait: Callable[[], object], tick: float
 ) -> _Result:
     """The result of a Future. on_wait is called every tick seconds until it is there."""
-    while True:
-        try:
-            return future.result(tick)
-        except TimeoutError:
-            if future.done():  # the work itself raised TimeoutError
-                raise
-            on_wait()
+    while not future.wait(tick):
+        on_wait()
+    return future.result()
 
 
 def open_plain(path: str, flags: int) -> int:

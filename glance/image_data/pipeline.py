@@ -68,11 +68,7 @@ class PipelineStage(Generic[_Chunk]):
         with self._lock:
             self._chunks.clear()
         self.call_when_idle(idle.set_result)
-        try:
-            idle.result(timeout)
-        except TimeoutError:
-            return False
-        return True
+        return idle.wait(timeout)
 
     def call_when_idle(self, function: Callable[[], object]) -> None:
         """Call a function when no native thread works for this stage; usually at once."""

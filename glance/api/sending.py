@@ -38,33 +38,21 @@ def iterable(
     """
     with contextlib.ExitStack() as closed_on_error:
         closed_on_error.push(stack)
+        wrapper: typing.Any = environ.get('wsgi.file_wrapper') if _is_plain(file) else None
+        found: collections.abc.Iterable[bytes]
         try:
-            found = _iterable(environ, file, first, count, size, stack)
+            file.seek(first)
+            if hasattr(wrapper, 'part'):
+                found = wrapper.part(_Stored(file, stack), first, count)
+            elif wrapper is not None and count == size:
+                found = wrapper(_Stored(file, stack), CHUNK)
+            else:
+                found = Pieces(file, count, stack)
         except OSError as error:
             LOG.error('A stored image cannot be read: %s', error, extra=FAILED)
             raise errors.Unavailable('The bytes of the image cannot be read.') from error
         closed_on_error.pop_all()
         return found
-
-
-def _iterable(
-    environ: WSGIEnvironment,
-    file: typing.BinaryIO,
-    first: int,
-    count: int,
-    size: int,
-    stack: contextlib.ExitStack,
-) -> collections.abc.Iterable[bytes]:
-    file.seek(first)
-    wrapper = environ.get('wsgi.file_wrapper')
-    if wrapper is not None and _is_plain(file):
-        if hasattr(wrapper, 'part'):
-            part = wrapper.part(_Stored(file, stack), first, count)
-            return typing.cast(collections.abc.Iterable[bytes], part)
-        if count == size:
-            whole = wrapper(_Stored(file, stack), CHUNK)
-            return typing.cast(collections.abc.Iterable[bytes], whole)
-    return Pieces(file, count, stack)
 
 
 def _is_plain(file: typing.BinaryIO) -> bool:

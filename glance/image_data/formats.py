@@ -45,7 +45,7 @@ _FACTS = {
 }
 
 # Checks of inspectors that are replaced by ones that ask for more evidence.
-_CHECKED_HERE = (('gpt', 'mbr'), ('qcow2', 'unknown_features'))
+_CHECKED_HERE = (('qcow2', 'unknown_features'),)
 # The option that accepts what is not safe.
 _ACCEPTED_BY = {'gpt': '[image_format] gpt_safety_checks_nonfatal = mbr'}
 
@@ -82,17 +82,17 @@ def inspect(
     """
     size = os.stat(path).st_size
     with open(path, 'rb') as file:
-        found = _recognized(file, size, disk_format)
-        unsafe = _references(found, file)
-        file.seek(0)
-        unsafe['gpt'] = partitions.fault(file.read(HEAD)) if 'gpt' in found else None
+        head = file.read(HEAD)
+        found = _recognized(file, head, size, disk_format)
+        unsafe = _references(found, file, head)
     if disk_format in NO_DISK:
         found.pop('gpt', None)
     _check_match(found, disk_format, container_format, require_match)
-    if 'mbr' in gpt_safety_checks_nonfatal:
-        unsafe['gpt'] = None
+    if 'gpt' in found and 'mbr' not in gpt_safety_checks_nonfatal:
+        unsafe['gpt'] = partitions.fault(head)
     for name, inspector in found.items():
-        _check_safety(name, inspector)
+        if name != 'gpt':  # its only check is that of partitions, and would log a warning
+            _check_safety(name, inspector)
         if unsafe.get(name):
             accepted = f'; {_ACCEPTED_BY[name]} accepts it' if name in _ACCEPTED_BY else ''
             raise errors.FormatMismatch(f'The {name} image is not safe: {unsafe[name]}{accepted}.')
@@ -172,12 +172,15 @@ def _virtual_size(found: dict[str, Any], disk_format: str, size: int) -> int | N
     return virtual_size
 
 
-def _recognized(file: BinaryIO, size: int, disk_format: str) -> dict[str, Any]:
-    """The inspectors that recognize a file, by name; except 'raw', which recognizes every file."""
+def _recognized(file: BinaryIO, head: bytes, size: int, disk_format: str) -> dict[str, Any]:
+    """The inspectors that recognize a file, by name; except 'raw', which recognizes every file.
+
+    head  the first HEAD bytes of the file
+    size  bytes in the whole file
+    """
     inspectors = {
         name: create() for name, create in format_inspector.ALL_FORMATS.items() if name != 'raw'
     }
-    head = file.read(HEAD)
     for name, inspector in inspectors.items():
         _feed(inspector, _padded(name, head))
     found: dict[str, Any] = {
@@ -268,10 +271,8 @@ def _check_other_formats(head: bytes, disk_format: str) -> None:
             )
 
 
-def _references(found: dict[str, Any], file: BinaryIO) -> dict[str, str | None]:
+def _references(found: dict[str, Any], file: BinaryIO, head: bytes) -> dict[str, str | None]:
     """For each found format, the reference to another file that its inspector misses, or None."""
-    file.seek(0)
-    head = file.read(HEAD)
     unsafe = {}
     for name, inspector in found.items():
         check = external_references.CHECKS.get(name)
@@ -287,7 +288,8 @@ def _references(found: dict[str, Any], file: BinaryIO) -> dict[str, str | None]:
 def is_recognized(path: str, disk_format: str) -> bool:
     """Whether the content of a file has the signature of this format. No file has one of raw."""
     with open(path, 'rb') as file:
+        size = os.fstat(file.fileno()).st_size
         try:
-            return disk_format in _recognized(file, os.fstat(file.fileno()).st_size, disk_format)
+            return disk_format in _recognized(file, file.read(HEAD), size, disk_format)
         except errors.FormatMismatch:
             return False

@@ -29,6 +29,22 @@ def shown_database(conf: cfg.ConfigOpts, folders: Folders) -> str:
         raise errors.ConfigError('[database] connection is no address of a database.') from None
 
 
+@contextlib.contextmanager
+def errors_named(
+    database: sessions.Database, name: str
+) -> collections.abc.Iterator[sessions.Database]:
+    """Use a database, and close it at the end. Raises ConfigError if it cannot be used.
+
+    name  of the database in the message
+    """
+    try:
+        yield database
+    except database.errors as error:
+        raise errors.ConfigError(f'{name} cannot be used: {sessions.reason(error)}') from None
+    finally:
+        database.close()
+
+
 def open_database(conf: cfg.ConfigOpts, folders: Folders) -> sessions.Database:
     opened: sessions.Database = sessions.open_database(
         database_url(conf, folders),
@@ -51,26 +67,21 @@ def prepare_database(conf: cfg.ConfigOpts, folders: Folders) -> None:
     Raises ConfigError for a database that cannot be served.
     """
     shown = shown_database(conf, folders)
-    database = open_database(conf, folders)
-    try:
-        with _locked(folders.run / 'migrate.lock'):
-            kept = folders.kept()
-            if database.dialect == 'sqlite':
-                if migrations.version(database.engine) is None:
-                    # Check before the tables are created: if the check fails, there is still
-                    # no new database file with tables in the way of the one to be restored.
-                    deployment_marker.verify(kept, None, used=False, database=shown)
-                migrations.sync(database.engine)
-            else:
-                migrations.require_current(database.engine)
-            made, used = deployment.identity(database.engine)
-            deployment_marker.verify(kept, made, used=used, database=shown)
-    except database.errors as error:
-        raise errors.ConfigError(
-            f'The database {shown} cannot be used: {sessions.reason(error)}'
-        ) from None
-    finally:
-        database.close()
+    with (
+        errors_named(open_database(conf, folders), f'The database {shown}') as database,
+        _locked(folders.run / 'migrate.lock'),
+    ):
+        kept = folders.kept()
+        if database.dialect == 'sqlite':
+            if migrations.version(database.engine) is None:
+                # Check before the tables are created: if the check fails, there is still
+                # no new database file with tables in the way of the one to be restored.
+                deployment_marker.verify(kept, None, used=False, database=shown)
+            migrations.sync(database.engine)
+        else:
+            migrations.require_current(database.engine)
+        made, used = deployment.identity(database.engine)
+        deployment_marker.verify(kept, made, used=used, database=shown)
 
 
 @contextlib.contextmanager

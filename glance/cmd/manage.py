@@ -15,7 +15,7 @@ from oslo_config import cfg
 
 from glance import database
 from glance.cmd import _start
-from glance.db import migrations, sessions, task_repository
+from glance.db import migrations, task_repository
 from glance.db.sessions import Database
 from glance.domain import errors
 from glance.domain.listing import Listing
@@ -59,15 +59,9 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
         conf = _start.configure(PROGRAM, argv, cli_opts=[COMMAND])
         with _start.errors_explained():
             opened = database.open_database(conf, Folders(conf))
-            try:
+            with database.errors_named(opened, 'The database'):
                 conf.command.action(conf, opened)
-                return 0
-            except opened.errors as error:
-                raise errors.ConfigError(
-                    f'The database cannot be used: {sessions.reason(error)}'
-                ) from None
-            finally:
-                opened.close()
+            return 0
     except errors.GlanceError as error:
         return _start.fail(PROGRAM, error)
 

@@ -273,14 +273,11 @@ class ServerDatabase(Database):
 
         try:
             return typing.cast(T, self._retry(once)())
-        except (exception.DBConnectionError, exception.DBDeadlock) as error:
-            raise _unavailable(error) from error
-        except exc.OperationalError as error:
-            raise _unavailable(error) from error
-        except (exc.DBAPIError, exception.DBError) as error:
-            if not _is_write_refused(error):
-                raise
-            raise _unavailable(error) from error
+        except self.errors as error:
+            passing = (exception.DBConnectionError, exception.DBDeadlock, exc.OperationalError)
+            if isinstance(error, passing) or _is_write_refused(error):
+                raise _unavailable(error) from error
+            raise
 
 
 def _is_serialization_conflict(error: BaseException) -> bool:
@@ -300,14 +297,18 @@ def _is_write_refused(error: BaseException) -> bool:
     SQLSTATE 25006 and 42501 of PostgreSQL. Drivers of MariaDB and SQLite have an
     OperationalError for it.
     """
+    return getattr(_of_driver(error), 'pgcode', None) in ('25006', '42501')
+
+
+def _of_driver(error: BaseException) -> BaseException:
+    """What the driver raised; SQLAlchemy wraps it, and oslo.db once more."""
     inner = getattr(error, 'inner_exception', None) or error
-    return getattr(getattr(inner, 'orig', None), 'pgcode', None) in ('25006', '42501')
+    return getattr(inner, 'orig', None) or inner
 
 
 def reason(error: BaseException) -> str:
     """What the driver says of an error, in one line."""
-    inner = getattr(error, 'inner_exception', None) or error
-    return ' '.join(str(getattr(inner, 'orig', None) or inner).split())
+    return ' '.join(str(_of_driver(error)).split())
 
 
 def _unavailable(error: BaseException) -> errors.DatabaseUnavailable:

@@ -112,16 +112,23 @@ def _check_body(headers: email.message.Message, version: str) -> None:
     lengths = headers.get_all('Content-Length') or []
     codings = headers.get_all('Transfer-Encoding') or []
     if codings:
-        if [coding.lower() for coding in codings] != ['chunked']:
-            raise Refused('Of transfer encodings only "chunked" is known.')
+        check_coding(codings, lengths)
         if version == 'HTTP/1.0':
             raise Refused('HTTP/1.0 has no Transfer-Encoding.')
-        if lengths:
-            raise Refused('Content-Length and Transfer-Encoding exclude each other.')
     if len(lengths) > 1:
         raise Refused('There is more than one Content-Length.')
     if lengths and not _LENGTH.fullmatch(lengths[0]):
         raise Refused('The Content-Length is not a number.')
+
+
+def check_coding(
+    codings: collections.abc.Sequence[str], lengths: collections.abc.Sequence[str]
+) -> None:
+    """Check the values of Transfer-Encoding and of Content-Length. Raises Refused."""
+    if [coding.lower() for coding in codings] != ['chunked']:
+        raise Refused('Of transfer encodings only "chunked" is known.')
+    if lengths:
+        raise Refused('Content-Length and Transfer-Encoding exclude each other.')
 
 
 def _target(method: str, target: str, headers: email.message.Message) -> str:

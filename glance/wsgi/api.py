@@ -23,6 +23,7 @@ from glance.api import app  # noqa: F401 - imported once, before the fork
 from glance.api.errors import error_response
 from glance.cmd import _start
 from glance.domain import errors
+from glance.server import heads
 from glance.wsgi import requests
 
 LOG = logging.getLogger(__name__)
@@ -41,9 +42,10 @@ class _Application:
         self, environ: dict[str, typing.Any], start_response: typing.Any
     ) -> collections.abc.Iterable[bytes]:
         api = self.start().api
-        fault = requests.complete(environ)
-        if fault is not None:
-            api = error_response(environ, 400, fault)
+        try:
+            requests.complete(environ)
+        except heads.Refused as error:
+            api = error_response(environ, 400, str(error))
         body: collections.abc.Iterable[bytes] = api(environ, start_response)
         return body
 

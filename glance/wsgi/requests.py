@@ -17,27 +17,21 @@ except ImportError:  # another server
     uwsgi = None
 
 
-def complete(environ: dict[str, typing.Any]) -> str | None:
-    """Complete a WSGI environment; returns why the request must be refused, or None."""
+def complete(environ: dict[str, typing.Any]) -> None:
+    """Complete a WSGI environment. Raises heads.Refused if the request must be refused."""
     target = environ.get('RAW_URI') or environ.get('REQUEST_URI') or '/'
     if not target.startswith(('/', '*')) and environ['REQUEST_METHOD'] != 'CONNECT':
-        try:
-            authority, rest = heads.split_absolute(target)
-        except heads.Refused as error:
-            return str(error)
+        authority, rest = heads.split_absolute(target)
         environ['HTTP_HOST'] = authority
         path = urllib.parse.unquote(rest.partition('?')[0], encoding='latin-1')
         environ['PATH_INFO'] = path or '/'
     coding = environ.get('HTTP_TRANSFER_ENCODING')
     if coding is None:
-        return None
-    if coding.lower() != 'chunked':
-        return 'Of transfer encodings only "chunked" is known.'
-    if environ.get('CONTENT_LENGTH'):
-        return 'Content-Length and Transfer-Encoding exclude each other.'
+        return
+    length = environ.get('CONTENT_LENGTH')
+    heads.check_coding([coding], [length] if length else [])
     if uwsgi is not None:
         environ['wsgi.input'] = io.BufferedReader(_Chunks(uwsgi.chunked_read))
-    return None
 
 
 class _Chunks(io.RawIOBase):

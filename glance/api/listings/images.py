@@ -13,9 +13,11 @@ from glance.domain.listing import Listing
 VALUE_FIELDS = ('id', 'name', 'status', 'container_format', 'disk_format')
 # Fields that a query may compare with one value only.
 EQUAL_FIELDS = ('owner', 'checksum', 'os_hash_algo', 'os_hash_value')
-# (field, its largest value)
+# The largest value of each field that a query compares with a number.
 NUMBER_FIELDS = {
     'size': query.LARGEST_SIZE,
+    'size_min': query.LARGEST_SIZE,
+    'size_max': query.LARGEST_SIZE,
     'virtual_size': query.LARGEST_SIZE,
     'min_disk': 2**31 - 1,
     'min_ram': 2**31 - 1,
@@ -130,7 +132,7 @@ def _tags(fields: query.Query, name: str) -> dict[str, typing.Any]:
 
 
 def _number(fields: query.Query, name: str) -> dict[str, typing.Any]:
-    return {name: fields.number(name, NUMBER_FIELDS.get(name, query.LARGEST_SIZE))}
+    return {name: fields.number(name, NUMBER_FIELDS[name])}
 
 
 def _time(fields: query.Query, name: str) -> dict[str, typing.Any]:
@@ -145,7 +147,7 @@ def _refused(fields: query.Query, name: str) -> dict[str, typing.Any]:
 _RULES: dict[str, collections.abc.Callable[[query.Query, str], dict[str, typing.Any]]] = {
     **dict.fromkeys(VALUE_FIELDS, _one_or_several),
     **dict.fromkeys(EQUAL_FIELDS, _equal),
-    **dict.fromkeys((*NUMBER_FIELDS, 'size_min', 'size_max'), _number),
+    **dict.fromkeys(NUMBER_FIELDS, _number),
     'visibility': _visibility,
     'member_status': _member_status,
     'os_hidden': _hidden,

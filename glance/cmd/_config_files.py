@@ -2,6 +2,7 @@
 
 import collections.abc
 import difflib
+import functools
 import importlib.metadata
 import os
 
@@ -77,16 +78,11 @@ def doubts(conf: cfg.ConfigOpts, known: Options) -> collections.abc.Iterator[str
     The sentences show no values of options that nothing knows: they may be secrets.
     """
     names = _names(known)
-    close_to = {section: dict(found) for section, found in names.items()}
-    libraries_added = False
     for file, found in sections(conf):
         for section, values in found.items():
-            if any(name not in names.get(section.lower(), {}) for name in values):
-                if not libraries_added:
-                    for group, by_name in _names(_of_libraries()).items():
-                        names.setdefault(group, {}).update(by_name)
-                    libraries_added = True
-                yield from _of_section(conf, file, section, values, names, close_to)
+            unknown = values.keys() - names.get(section.lower(), {}).keys()
+            if unknown and unknown - _of_libraries().get(section.lower(), {}).keys():
+                yield from _of_section(conf, file, section, values, names)
 
 
 def _of_section(
@@ -95,19 +91,19 @@ def _of_section(
     section: str,
     values: dict[str, list[str]],
     names: dict[str, dict[str, cfg.Opt]],
-    close_to: dict[str, dict[str, cfg.Opt]],
 ) -> collections.abc.Iterator[str]:
-    read = names.get(section.lower())
-    if read is None:
+    read = names.get(section.lower(), {})
+    of_libraries = _of_libraries().get(section.lower(), {})
+    if not read and not of_libraries:
         yield _unread_section(conf, file, section, values)
         return
     unread = []
     for name in values:
-        if name in read:
+        if name in read or name in of_libraries:
             continue
-        close = difflib.get_close_matches(name, close_to.get(section.lower(), {}), 1, 0.8)
+        close = difflib.get_close_matches(name, read, 1, 0.8)
         if close:
-            opt = close_to[section.lower()][close[0]]
+            opt = read[close[0]]
             value = '***' if opt.secret else values[name][-1]
             yield (
                 f'[{section}] {name} = {value} in {file} is not an option; '
@@ -165,12 +161,13 @@ def _names(known: Options) -> dict[str, dict[str, cfg.Opt]]:
     return names
 
 
-def _of_libraries() -> Options:
-    """The options that the libraries read by themselves."""
+@functools.cache
+def _of_libraries() -> dict[str, dict[str, cfg.Opt]]:
+    """The options that the libraries read by themselves, by section and name as in _names()."""
     found = [(cfg.OptGroup('DEFAULT'), [cfg.Opt(name) for name in _OF_SERVICE])]
     for point in importlib.metadata.entry_points(group='oslo.config.opts'):
         if point.name in _LIBRARIES:
             for group, opts in point.load()():
                 name = getattr(group, 'name', group) or 'DEFAULT'
                 found.append((cfg.OptGroup(name), list(opts)))
-    return found
+    return _names(found)

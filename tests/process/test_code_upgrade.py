@@ -10,7 +10,7 @@ from .conftest import KILL, ROOT, Api
 from .environments import Environment
 
 # The last commit before task types were plug-ins: the import had no TaskType then.
-EARLIER = '93629c508f9e4adb83a0e2d6eb8067bde3007b9d'
+EARLIER = 'f1cc184e44d303ee929765db5c195a16e0e4b474'
 CONTENT = bytes(range(256)) * 4096
 
 pytestmark = pytest.mark.soak

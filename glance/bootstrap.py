@@ -14,6 +14,7 @@ from glance.domain import errors
 from glance.domain.lease import DatabaseGone, Lease, LostLease
 from glance.engine.lease_holders import LeaseHolder
 from glance.engine.null_executor import NullExecutor
+from glance.engine.sweeper import Sweeper
 from glance.folders import Folders
 from glance.image_data import files
 from glance.image_data.resolving import SystemResolver
@@ -36,6 +37,7 @@ LOG = logging.getLogger(__name__)
 Part = typing.TypeVar('Part')
 
 RESOLVER_THREADS = 4  # native threads of one process that resolve host names
+SWEEPER_STOP_TIMEOUT = 2.0  # seconds to wait for a sweep that is under way
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _stores(
 
 
 class Runner:
-    """Runs the tasks of one process. It has an executor, and fills the toolbox of the steps."""
+    """Runs the tasks of one process, and sweeps. It fills the toolbox of the steps."""
 
     def __init__(
         self,
@@ -172,6 +174,7 @@ class Runner:
         self.queue = parts.queue
         self._holder = LeaseHolder.register(folders.run)
         self._logbooks = folders.state / 'logbooks'
+        self.sweeper = Sweeper(parts.images, parts.stores)
         make_executor: typing.Any = replacements.executor or plugins.executor_class(
             conf.task.task_executor
         )
@@ -246,6 +249,7 @@ class Runner:
         if self._logbooks.is_dir() and any(self._logbooks.iterdir()):
             self._dir_logbooks().sweep(self._is_queued)
         self.executor.start()
+        self.sweeper.start()
 
     def stop(self, grace: float = 0) -> None:
         """Stop running tasks, and close everything.
@@ -257,6 +261,7 @@ class Runner:
 
     def close(self) -> None:
         """Release what a stopped runner still holds."""
+        self.sweeper.stop(SWEEPER_STOP_TIMEOUT)
         self._holder.release()
         self.database.close()
 

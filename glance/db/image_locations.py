@@ -4,7 +4,7 @@ import typing
 
 import sqlalchemy as sa
 
-from glance.db.models import image_locations, utcnow
+from glance.db.models import image_locations, leftovers, utcnow
 from glance.domain.image import Location, LocationStatus
 
 _c = image_locations.c
@@ -13,6 +13,19 @@ _SELECT_LOCATIONS = (
     sa.select(image_locations)
     .where(_c.image_id == sa.bindparam('image'), _c.status == sa.bindparam('status'))
     .order_by(_c.id)
+)
+_SELECT_PENDING_DELETE = (
+    sa.select(image_locations).where(_c.status == LocationStatus.PENDING_DELETE).order_by(_c.id)
+)
+_SELECT_LEFTOVERS = (
+    sa.select(leftovers.c.store, leftovers.c.address)
+    .where(leftovers.c.kind == 'location')
+    .order_by(leftovers.c.id)
+)
+_DELETE_LEFTOVER = sa.delete(leftovers).where(
+    leftovers.c.kind == 'location',
+    leftovers.c.store == sa.bindparam('store_'),
+    leftovers.c.address == sa.bindparam('url'),
 )
 _INSERT_LOCATION = sa.insert(image_locations)
 _DELETE_LOCATION = sa.delete(image_locations).where(
@@ -40,6 +53,22 @@ def of_image(connection: sa.Connection, image_id: str, status: LocationStatus) -
     """The locations of an image that have this status."""
     rows = connection.execute(_SELECT_LOCATIONS, {'image': image_id, 'status': status})
     return [_location(row) for row in rows]
+
+
+def removable(connection: sa.Connection) -> list[Location]:
+    """The locations whose bytes must be removed: of deleted images, and leftovers of tasks."""
+    return [
+        *(_location(row) for row in connection.execute(_SELECT_PENDING_DELETE)),
+        *(
+            Location('', row.store, row.address, LocationStatus.LEFT)
+            for row in connection.execute(_SELECT_LEFTOVERS)
+        ),
+    ]
+
+
+def delete_leftover(connection: sa.Connection, store: str, url: str) -> None:
+    """Delete the rows of a location that tasks left."""
+    connection.execute(_DELETE_LEFTOVER, {'store_': store, 'url': url})
 
 
 def announce(connection: sa.Connection, location: Location) -> list[Location]:

@@ -105,10 +105,17 @@ class SqlImageRepository(ImageRepository):
 
         return self._database.write(mark)
 
+    def removable(self) -> list[Location]:
+        return self._database.read(image_locations.removable)
+
     def remove_location(self, location: Location) -> None:
         self._database.write(
-            lambda connection: image_locations.delete(
-                connection, location.image_id, location.url, location.status
+            lambda connection: (
+                image_locations.delete_leftover(connection, location.store, location.url)
+                if location.status == LocationStatus.LEFT
+                else image_locations.delete(
+                    connection, location.image_id, location.url, location.status
+                )
             )
         )
 

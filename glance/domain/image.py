@@ -131,6 +131,7 @@ class LocationStatus(enum.StrEnum):
     PENDING = 'pending'  # announced, from before the first byte until the commit
     ACTIVE = 'active'  # the bytes can be read
     PENDING_DELETE = 'pending_delete'  # the image is deleted, its bytes are not yet
+    LEFT = 'left'  # a task could not remove the bytes; this status is of a Leftover, not of a row
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,6 +69,10 @@ class ImageRepository(abc.ABC):
         """
 
     @abc.abstractmethod
+    def removable(self) -> list[Location]:
+        """The locations whose bytes must be removed: of deleted images, and left by tasks."""
+
+    @abc.abstractmethod
     def remove_location(self, location: Location) -> None:
         """Delete the row of a location whose bytes are removed. Idempotent."""
 

@@ -35,7 +35,7 @@ class Images:
         return self._repository.page(listing, visible_to=_project(by))
 
     def delete(self, image_id: str, *, by: Caller) -> None:
-        """Delete an image and its bytes.
+        """Delete an image and its bytes. Bytes that cannot be removed now are left to the sweeper.
 
         Raises ImageNotFound, Forbidden, Conflict, and Unavailable if a store that has
         bytes of the image is not enabled.
@@ -46,8 +46,18 @@ class Images:
         for location in self._repository.locations(image_id):
             self._stores.of(location)  # otherwise the bytes would stay for ever
         for location in self._repository.delete(image_id):
-            self._stores.of(location).delete(location.url)
-            self._repository.remove_location(location)
+            try:
+                self._stores.of(location).delete(location.url)
+                self._repository.remove_location(location)
+            except Exception as error:  # the image is deleted, so the caller has nothing to repeat
+                LOG.error(
+                    'Image %s: its bytes in store %s could not be removed; the sweeper tries '
+                    'again: %s',
+                    image_id,
+                    location.store,
+                    error,
+                    extra={'action': 'bytes_left'},
+                )
 
     def open(
         self, image_id: str, *, by: Caller

@@ -33,7 +33,12 @@ def keep(missing):
 
     yield make
     for path in kept:
-        subprocess.run(['chattr', '-i', str(path)], check=True)
+        release(path)
+
+
+def release(path):
+    """What keep() kept can be removed again."""
+    subprocess.run(['chattr', '-i', str(path)], check=True)
 
 
 def rows(service, table):
@@ -109,6 +114,12 @@ def test_a_successful_import_ends_though_its_staging_stays(make_service, web, ke
     assert service.call('GET', f'/v2/images/{image}/file').body == b'1234567890'
 
 
+def imported_image(service, web):
+    web.pages['/a'] = b'1234567890'
+    task = service.ended(service.import_(f'{web.url}/a').json['id'])
+    return task['result']['image_id']
+
+
 VERSIONS = {'import': import_image.ImportImage.flow.version}
 
 
@@ -147,6 +158,36 @@ def test_bytes_that_stay_in_the_store_are_named_though_image_and_location_go(
     assert 'Given up after 3 attempts' in task['message']
     assert left(service) == [('location', 'filesystem', stored.url)]
     assert rows(service, images) == rows(service, image_locations) == []
+    release(pathlib.Path(stored.url.removeprefix('file://')).parent)
+    service.application.runner.sweeper.look()
+    assert awaited(lambda: left(service) == [])
+    assert service.files() == []
+
+
+@pytest.mark.parametrize('executor', EXECUTORS)
+def test_a_deleted_image_leaves_its_bytes_until_the_store_can_remove_them(
+    make_service, web, keep, executor
+):
+    service = make_service(executor).start()
+    image_id = imported_image(service, web)
+    keep(service.state / 'images')
+    assert service.call('DELETE', f'/v2/images/{image_id}').status_int == 204
+    assert service.call('GET', f'/v2/images/{image_id}').status_int == 404
+    assert [row.status for row in rows(service, image_locations)] == ['pending_delete']
+    release(service.state / 'images')
+    service.application.runner.sweeper.look()
+    assert awaited(lambda: rows(service, image_locations) == [])
+    assert service.files() == []
+
+
+def test_the_next_start_removes_the_bytes_that_a_killed_process_did_not(make_service, web):
+    first = make_service().start()
+    image_id = imported_image(first, web)
+    first.application.services.images._repository.delete(image_id)  # and here it is killed
+    first.stop()
+    service = make_service().start()
+    assert awaited(lambda: rows(service, image_locations) == [])
+    assert service.files() == []
 
 
 @pytest.mark.green

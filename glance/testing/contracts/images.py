@@ -121,6 +121,16 @@ class ImageRepositoryContract:
         for _ in range(2):
             self.images.remove_location(doomed)
 
+    def test_the_bytes_of_a_deleted_image_are_removable_until_they_are_removed(self) -> None:
+        self._create()
+        self.images.announce(self.lease, place())
+        self._active('i2')
+        assert self.images.removable() == []
+        [doomed] = self.images.delete('i2')
+        assert self.images.removable() == [doomed]
+        self.images.remove_location(doomed)
+        assert self.images.removable() == []
+
     def test_a_protected_image_cannot_be_deleted(self) -> None:
         self._create(protected=True)
         with pytest.raises(errors.Forbidden):

@@ -51,6 +51,9 @@ class FakeImageRepository(ImageRepository):
         self._move(image_id, 'active', 'pending_delete')
         return self._places(image_id, 'pending_delete')
 
+    def removable(self) -> list[Location]:
+        return [one for one in self.places if one.status == 'pending_delete']
+
     def remove_location(self, location: Location) -> None:
         if location in self.places:
             self.places.remove(location)

@@ -68,3 +68,26 @@ def test_a_file_that_cannot_be_read_is_unavailable(images, held, caplog):
         images.open('an-image', by=ADMIN)
     assert broken.closed
     assert 'Input/output error' in caplog.text
+
+
+@pytest.mark.parametrize('failing', ['store', 'database'])
+def test_a_deleted_image_is_gone_for_the_caller_though_its_bytes_stay(
+    images, held, caplog, failing
+):
+    repository = images._repository
+    doomed = [Location('an-image', name, f'memory://{name}', 'pending_delete') for name in held]
+    removed = []
+    for name in held:
+        held[name].data[f'memory://{name}'] = b'bits'
+
+    def fail(_argument):
+        raise OSError(30, 'Read-only file system')
+
+    repository.delete = lambda image_id: doomed
+    repository.remove_location = fail if failing == 'database' else removed.append
+    if failing == 'store':
+        held['fast'].delete = fail
+    images.delete('an-image', by=ADMIN)
+    assert removed == (doomed[1:] if failing == 'store' else [])
+    assert held['slow'].data == {}
+    assert 'Image an-image: its bytes in store fast could not be removed' in caplog.text

@@ -232,7 +232,7 @@ class Store(Step):
 
 @contextlib.contextmanager
 def _reading(staged: Values) -> collections.abc.Iterator[None]:
-    """Raises StagingChanged if the staged file is not whole, or is not at an error of a disk."""
+    """Raises StagingChanged if the staged file is not whole, before or after the block."""
     if not _is_whole(staged):
         raise errors.StagingChanged
     try:
@@ -241,6 +241,8 @@ def _reading(staged: Values) -> collections.abc.Iterator[None]:
         if _is_whole(staged):
             raise
         raise errors.StagingChanged from error
+    if not _is_whole(staged):
+        raise errors.StagingChanged
 
 
 def _is_whole(staged: Values) -> bool:

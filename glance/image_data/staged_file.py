@@ -21,6 +21,9 @@ _SYNC = object()  # make all bytes durable
 class StagedFile:
     """A file to which pipeline stages append.
 
+    If somebody else shortens or extends it, the next write raises StagingChanged. The
+    digests are those of the received bytes, so nothing later would notice it.
+
     path       a new file, unless begins_at bytes of the existing one are kept
     writer     the stage that writes chunks of bytes; sync() and checkpoint() use it too
     syncer     the stage that makes bytes durable and writes checkpoints; wait for it
@@ -42,8 +45,9 @@ class StagedFile:
             # Not O_TRUNC: truncating a large file takes long, and an earlier attempt may have
             # linked this file into the store.
             files.remove(path, pool)
-            flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL
-            self._handle = os.open(path, flags, 0o600)
+            flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL
+            # With O_APPEND, bytes that follow a truncation leave no hole of zeros.
+            self._handle = os.open(path, flags | os.O_WRONLY | os.O_APPEND, 0o600)
         self.written = begins_at
         self.writer: PipelineStage[Any] = PipelineStage(self._write, pool)
         self.syncer: PipelineStage[Checkpoint] = PipelineStage(self._sync, pool)
@@ -76,6 +80,9 @@ class StagedFile:
 
     def checkpoint_at_end(self, checkpoint: Checkpoint) -> None:
         """Write the last checkpoint of an idle file, if the disk is fast enough for it."""
+        if self._size() != self.written:
+            checkpoints.remove(self._path)  # no byte of the file can be trusted
+            return
         until = time.monotonic() + LAST_CHECKPOINT_TIMEOUT
 
         def on_wait() -> None:
@@ -88,6 +95,9 @@ class StagedFile:
 
     def _write(self, chunk: Any) -> None:
         """Write bytes, or do what a command or Checkpoint in their place asks for."""
+        size = self._size()
+        if size < self.written or (size > self.written and chunk is not _TRUNCATE):
+            raise errors.StagingChanged
         if chunk is _TRUNCATE:
             self._os.ftruncate(self._handle, self.written)
         elif chunk is _SYNC:
@@ -99,6 +109,10 @@ class StagedFile:
         else:
             self._disk.write_all(self._handle, chunk)
             self.written += len(chunk)
+
+    def _size(self) -> int:
+        size: int = self._os.fstat(self._handle).st_size
+        return size
 
     def _sync(self, checkpoint: Checkpoint) -> None:
         self._disk.sync(self._handle)

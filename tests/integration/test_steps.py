@@ -245,6 +245,19 @@ def test_staged_bytes_that_are_removed_while_they_are_stored_are_no_fault_of_the
         begun.do(STEP[steps.Store])
 
 
+def test_staged_bytes_that_are_cut_while_they_are_stored_do_not_become_an_image(begun):
+    class Cut(FakeStore):
+        def add(self, url, path, **options):
+            os.truncate(path, 1)
+            super().add(url, path, **options)
+
+    begun.do(*steps_before(steps.Store))
+    stores = Stores({'filesystem': Cut()}, default='filesystem')
+    toolbox.fill(dataclasses.replace(toolbox.current(), stores=stores))
+    with pytest.raises(errors.StagingChanged):
+        begun.do(STEP[steps.Store])
+
+
 def test_a_step_that_breaks_because_the_lease_is_lost_says_so(begun):
     """Whoever took the task over may have removed what it worked on."""
     begun.do(*steps_before(steps.Store))

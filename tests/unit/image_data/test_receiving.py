@@ -9,7 +9,7 @@ import pytest
 from glance import threads
 from glance.domain import errors
 from glance.domain.lease import HandBack
-from glance.image_data import files, receiving
+from glance.image_data import checkpoints, files, receiving
 from glance.image_data.receiving import CHUNK, MAX_BACKLOG, Pace, receive
 
 MIB = 2**20
@@ -115,6 +115,7 @@ def test_there_must_be_room_for_what_is_announced(tmp_path, pool):
 def test_some_room_is_left_for_others(tmp_path, pool):
     def write(data):
         disk.room -= len(data)
+        return True
 
     disk, path = Disk(room=5 * MIB, write=write), str(tmp_path / 'image')
     with pytest.raises(errors.StorageFull, match=r'in the staging area\.'):
@@ -127,6 +128,42 @@ def test_the_room_of_a_disk_is_less_than_what_is_free(tmp_path):
         disk = os.fstatvfs(file.fileno())
         reserve = disk.f_bavail * disk.f_frsize - files.DISK.free_bytes(file.fileno())
     assert 0 < reserve <= files.RESERVE + 16 * MIB  # others write meanwhile
+
+
+@pytest.mark.parametrize('sent', [1000, 5 * MIB])
+@pytest.mark.parametrize('size', [0, 500, 10 * MIB])
+@pytest.mark.parametrize('end', ['whole', 'handed back'])
+def test_a_file_that_another_one_resizes_is_told(tmp_path, pool, sent, size, end):
+    path = tmp_path / 'image'
+
+    def resized():
+        yield from pieces(sent)
+        waited = threading.Event()
+        while path.stat().st_size < sent - CHUNK:
+            waited.wait(0.001)
+        os.truncate(path, size)
+        if end == 'handed back':
+            raise HandBack
+        yield from pieces(sent)
+
+    source = Sent(resized(), 2 * sent)
+    source.validator = '"v1"'
+    with pytest.raises(HandBack if end == 'handed back' else errors.StagingChanged):
+        receive(source, str(path), on_progress=silent, pool=pool, pace=Pace(MIB))
+    if end == 'handed back':
+        kept = checkpoints.read(str(path))
+        assert kept is None or kept.offset <= size < sent
+
+
+def test_a_kept_file_that_has_become_shorter_is_told(tmp_path, pool):
+    path = tmp_path / 'image'
+    receive(Sent([b'b' * 1000]), str(path), on_progress=silent, pool=pool)
+    source = Sent([b'b' * 1000], 2000)
+    source.begins_at = 1000
+    kept = receiving.read_staged(str(path), 1000, on_progress=silent, pool=pool)
+    os.truncate(path, 900)
+    with pytest.raises(errors.StagingChanged):
+        receive(source, str(path), on_progress=silent, pool=pool, digests=kept)
 
 
 def test_many_receive_at_once_over_few_threads(tmp_path):

@@ -110,15 +110,19 @@ def wait_for(
     return future.result()
 
 
-def open_plain(path: str, flags: int) -> int:
-    """A descriptor of a regular file that has no other name. Raises OSError."""
+def open_plain(path: str, flags: int, *, shared: bool = False) -> int:
+    """A descriptor of a regular file. Raises OSError.
+
+    shared  whether the file may have other names
+    """
     os = threads.original('os')
     # Without O_NONBLOCK, opening a pipe would wait until another process writes to it.
     handle: int = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+    if not stat.S_ISREG(found.st_mode) or (found.st_nlink != 1 and not shared):
         os.close(handle)
-        raise OSError(errno.EINVAL, 'Not a regular file with only one name', path)
+        kind = 'Not a regular file' if shared else 'Not a regular file with only one name'
+        raise OSError(errno.EINVAL, kind, path)
     return handle
 
 

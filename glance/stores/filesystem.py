@@ -78,7 +78,9 @@ class FilesystemStore(ImageStore):
     def open(self, url: str) -> BinaryIO:
         path = self._path(url)
         try:
-            return open(path, 'rb', buffering=0)  # servers use its descriptor to send it
+            # It is shared with the staging area until the import has cleaned up.
+            handle = files.open_plain(path, os.O_RDONLY, shared=True)
+            return open(handle, 'rb', buffering=0)  # servers use its descriptor to send it
         except OSError as error:
             raise errors.Unavailable(
                 f'The bytes at {os.path.basename(path)} cannot be read.'
@@ -99,7 +101,7 @@ class FilesystemStore(ImageStore):
             self._disk.link(path, target)
             return
         except FileExistsError:
-            if os.path.samefile(path, target):
+            if os.path.samestat(os.lstat(path), os.lstat(target)):
                 return
         except OSError as error:
             if error.errno not in _CANNOT_LINK:
@@ -118,7 +120,7 @@ class FilesystemStore(ImageStore):
 def _same(path: str, other: str) -> bool:
     """Whether two files hold the same bytes."""
     system = threads.original('os')
-    if system.stat(path).st_size != system.stat(other).st_size:
+    if system.lstat(path).st_size != system.lstat(other).st_size:
         return False
     with contextlib.ExitStack() as handles:
         one, two = (file_copy.opened(handles, each, system.O_RDONLY) for each in (path, other))

@@ -2,6 +2,7 @@ import errno
 import functools
 import os
 import pathlib
+import stat
 import tempfile
 
 import pytest
@@ -103,6 +104,29 @@ def test_nothing_outside_of_its_folder_is_touched(store, folder, staged, url):
         with pytest.raises(errors.Unavailable):
             act(url)
     assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize('what', ['pipe', 'device', 'link', 'folder'])
+def test_what_is_no_regular_file_is_not_read(folder, staged, what):
+    store = FilesystemStore(str(folder))
+    url = store.location_of(IMAGE, 1)
+    path = folder / f'{IMAGE}.1'
+    match what:
+        case 'pipe':
+            os.mkfifo(path)
+        case 'device':
+            try:
+                os.mknod(path, stat.S_IFCHR | 0o600, os.stat('/dev/zero').st_rdev)
+            except PermissionError:
+                pytest.skip('Only root can make a device.')
+        case 'link':
+            path.symlink_to(staged)
+        case 'folder':
+            path.mkdir()
+    with pytest.raises(errors.Unavailable, match='cannot be read'):
+        store.open(url)
+    with pytest.raises(errors.ForeignFile):
+        store.add(url, str(staged))
 
 
 def test_a_copy_from_another_file_system(staged):

@@ -1,4 +1,4 @@
-"""The range of bytes that a download asks for, and whether the caller has them already."""
+"""The conditions of a download (RFC 9110, 13.2.2), and the range of bytes that it asks for."""
 
 import datetime
 import email.utils
@@ -11,6 +11,9 @@ from glance.api.request import Request
 
 _RANGE = re.compile('([0-9]{0,100})-([0-9]{0,100})')
 # Old clients send a Range as Content-Range.
+# Where a second Range line follows, as servers join the lines.
+_NEXT_LINE = re.compile(r',[ \t]*[A-Za-z]+[ \t]*=')
+_ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 _CONTENT_RANGE = re.compile(r'bytes ([0-9]{1,100}-[0-9]{1,100})/(?:[0-9]{1,100}|\*)')
 
 
@@ -36,26 +39,51 @@ def requested_range(req: Request, response: webob.Response, size: int) -> tuple[
     return read(f'bytes={found[1]}', size)
 
 
+def verify_wanted(req: Request, response: webob.Response) -> None:
+    """Raises HTTPError 412 for other bytes than If-Match or else If-Unmodified-Since asks for.
+
+    response  has the ETag and Last-Modified of the bytes; it has neither if there are none
+    """
+    tags = req.environ.get('HTTP_IF_MATCH')
+    if tags is not None:
+        # A weak tag does not say that all bytes are the same.
+        if not _names(tags, response, weak=False):
+            raise HTTPError(412, 'The image does not have an ETag that If-Match names.')
+        return
+    since = _date(req.environ.get('HTTP_IF_UNMODIFIED_SINCE', ''))
+    if since is not None and response.last_modified and response.last_modified > since:
+        raise HTTPError(412, 'The image was changed after the date of If-Unmodified-Since.')
+
+
 def not_modified(req: Request, response: webob.Response) -> bool:
     """Whether the caller has these bytes, by If-None-Match, or else by If-Modified-Since."""
-    if req.method not in ('GET', 'HEAD'):
-        return False
-    if 'HTTP_IF_NONE_MATCH' in req.environ:
-        return bool(response.etag) and response.etag in req.if_none_match
+    tags = req.environ.get('HTTP_IF_NONE_MATCH')
+    if tags is not None:
+        return _names(tags, response, weak=True)
     since = _date(req.environ.get('HTTP_IF_MODIFIED_SINCE', ''))
     return since is not None and bool(response.last_modified <= since)
+
+
+def _names(tags: str, response: webob.Response, *, weak: bool) -> bool:
+    """Whether a list of entity tags, or *, names the bytes of the response."""
+    if tags.strip() == '*':
+        return response.last_modified is not None
+    return any(
+        opaque == response.etag and (weak or not prefix)
+        for prefix, opaque in _ENTITY_TAG.findall(tags)
+    )
 
 
 def read(header: str, size: int) -> tuple[int, int] | None:
     """The (first, last) byte that a Range header asks for, both included.
 
-    None for several ranges and for an unknown unit, which HTTP lets a server
-    ignore. Raises HTTPError 416 for a header that is malformed, and for a range
+    None for several ranges, several Range lines and an unknown unit, which HTTP lets
+    a server ignore. Raises HTTPError 416 for a header that is malformed, and for a range
     that begins behind the end.
     """
     unit, equals, text = header.partition('=')
     unit = unit.strip().lower()
-    if equals and unit not in ('', 'bytes'):
+    if equals and (unit not in ('', 'bytes') or _NEXT_LINE.search(text)):
         return None
     asked = [part for part in (part.strip(' \t') for part in text.split(',')) if part]
     ranges = [_RANGE.fullmatch(part) for part in asked]

@@ -100,6 +100,7 @@ def download(req: Request, services: Services) -> webob.Response:
     400  there is a body, or "prefer" is used
     403  the image is deactivated, or policy does not allow it
     404  there is no such image, or this caller may not see it
+    412  the image has other bytes than If-Match or If-Unmodified-Since asks for
     416  the Range cannot be satisfied
     503  the store cannot be reached, or what it has is not the whole image
     """
@@ -110,11 +111,14 @@ def download(req: Request, services: Services) -> webob.Response:
     req.context.require('download_image', target(image))
     image, opened = services.images.open(image.id, by=req.context.caller)
     if opened is None:
-        return webob.Response(status=204)
+        response = webob.Response(status=204)
+        ranges.verify_wanted(req, response)
+        return response
     size = typing.cast(int, image.size)  # known of every image that has bytes
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(opened)
         response = _file_response(image)
+        ranges.verify_wanted(req, response)
         if ranges.not_modified(req, response):
             response.status = 304
             response.headers.pop('Content-Type')

@@ -381,7 +381,13 @@ def test_a_range_gives_a_part(call, services, wanted, first, last):
     assert services.images.opened[0].closed
 
 
-@pytest.mark.parametrize('wanted', ['bytes=0-1,3-4', 'bytes=10-11, -2', 'lines=0-1', 'x=y'])
+@pytest.mark.parametrize(
+    'wanted',
+    [
+        *('bytes=0-1,3-4', 'bytes=10-11, -2', 'lines=0-1', 'x=y'),
+        *('bytes=0-1,bytes=3-4', 'bytes=0-1, Bytes = 3-4', 'bytes=99-,lines=1-2'),  # two lines
+    ],
+)
 def test_several_ranges_and_unknown_units_are_ignored(call, services, wanted):
     services.images.add(b'0123456789')
     answer = download(call, {'Range': wanted})
@@ -426,7 +432,9 @@ NO_DATES = [
 ]
 
 
-@pytest.mark.parametrize('tag', [f'"{ETAG}"', f'W/"{ETAG}"', f'"x", "{ETAG}"', '*'])
+@pytest.mark.parametrize(
+    'tag', [f'"{ETAG}"', f'W/"{ETAG}"', f'"x", "{ETAG}"', f',"x",,"{ETAG}" , ', '*']
+)
 def test_who_has_the_bytes_is_not_sent_them_again(call, services, tag):
     services.images.add(DATA, os_hash_value=ETAG, checksum='0123')
     answer = download(call, {'If-None-Match': tag, 'Range': 'bytes=0-1'})
@@ -440,6 +448,51 @@ def test_who_has_the_bytes_is_not_sent_them_again(call, services, tag):
 def test_who_has_other_bytes_is_sent_these(call, services, tag):
     services.images.add(DATA, os_hash_value=ETAG, checksum='0123')
     assert download(call, {'If-None-Match': tag}).body == DATA
+
+
+NOON, BEFORE = 'Sat, 31 Jan 2026 12:00:00 GMT', 'Sat, 31 Jan 2026 11:59:59 GMT'
+
+
+@pytest.mark.parametrize('method', ['GET', 'HEAD'])
+@pytest.mark.parametrize(
+    ('conditions', 'status'),
+    [
+        ({'If-Match': f'"{ETAG}"'}, 200),
+        ({'If-Match': f', ,"x",,"{ETAG}",'}, 200),
+        ({'If-Match': '*'}, 200),
+        *(
+            ({'If-Match': text}, 412)
+            for text in ('"other"', f'W/"{ETAG}"', 'x', '', ',', '"', ETAG)
+        ),
+        ({'If-Unmodified-Since': NOON}, 200),
+        ({'If-Unmodified-Since': BEFORE}, 412),
+        *(({'If-Unmodified-Since': text}, 200) for text in NO_DATES),
+        # The tag counts, not the date.
+        ({'If-Match': f'"{ETAG}"', 'If-Unmodified-Since': BEFORE}, 200),
+        ({'If-Match': '"other"', 'If-Unmodified-Since': NOON}, 412),
+        # What must be is asked before what the caller has.
+        ({'If-Match': '"other"', 'If-None-Match': '*'}, 412),
+        ({'If-Match': '*', 'If-None-Match': '*'}, 304),
+        ({'If-Unmodified-Since': BEFORE, 'If-Modified-Since': NOON}, 412),
+        ({'If-None-Match': '"other"', 'If-Modified-Since': NOON}, 200),
+        ({'If-Match': '"other"', 'Range': 'bytes=99-'}, 412),
+    ],
+)
+def test_other_bytes_than_the_caller_wants_are_not_sent(
+    call, services, method, conditions, status
+):
+    services.images.add(DATA, os_hash_value=ETAG, checksum='0123')
+    answer = call(method, f'/v2/images/{IMAGE}/file', headers=conditions)
+    assert answer.status_int == status
+    assert services.images.opened[0].closed or status == 200
+
+
+@pytest.mark.parametrize('tags', ['*', f'"{ETAG}"'])
+def test_an_image_without_bytes_matches_no_tag(call, services, tags):
+    services.images.add()
+    assert download(call, {'If-Match': tags}).status_int == 412
+    assert download(call, {'If-None-Match': tags}).status_int == 204
+    assert download(call, {'If-Unmodified-Since': BEFORE}).status_int == 204
 
 
 def test_without_a_hash_the_checksum_is_the_etag(call, services):

@@ -61,7 +61,7 @@ class Response:
 
     @property
     def is_chunked(self) -> bool:
-        return self.headers.get('transfer-encoding').lower() == 'chunked'
+        return [coding.lower() for coding in self.headers.all('transfer-encoding')] == ['chunked']
 
 
 class Body:

@@ -29,14 +29,11 @@ def content_length(source: str, response: Response) -> int | None:
     def refuse(fact: str) -> NoReturn:
         raise errors.SourceBadResponse(source, response.status, fact)
 
-    def value(name: str) -> str:
-        return ','.join(response.headers.all(name)).lower()
-
     lengths = response.headers.all('content-length')
-    transfer_encoding = value('transfer-encoding')
-    if transfer_encoding not in ('', 'chunked'):
+    codings = response.headers.all('transfer-encoding')
+    if codings and not response.is_chunked:
         refuse('in a transfer encoding that was not asked for')
-    if transfer_encoding and lengths:
+    if codings and lengths:
         refuse('with a Content-Length and in chunks, which contradict each other')
     if not lengths:
         return None
@@ -51,6 +48,12 @@ def is_encoded(response: Response) -> bool:
     """Whether a response says that its body is compressed, although that was not asked for."""
     named = ','.join(response.headers.all('content-encoding')).lower().split(',')
     return any(coding.strip() in _CODINGS for coding in named)
+
+
+def is_partial(response: Response) -> bool:
+    """Whether a response says that its body is a part of a file, or several in one body."""
+    kinds = ','.join(response.headers.all('content-type')).lower()
+    return bool(response.headers.all('content-range')) or 'multipart/byteranges' in kinds
 
 
 def validator(headers: _Named) -> str | None:
@@ -85,6 +88,7 @@ def continues(response: Response, checkpoint: Checkpoint) -> bool:
         and checkpoint.size in (None, size)
         and announced in ('', str(size - checkpoint.offset))
         and not is_encoded(response)
+        and not response.headers.get('content-type').lower().startswith('multipart/')
         and response.headers.get(state, checkpoint.validator) == checkpoint.validator
     )
 
@@ -98,7 +102,7 @@ def total_size(response: Response) -> int:
 
 def _content_range(response: Response) -> tuple[int, int, int] | None:
     """First byte, last byte and size of the whole file, or None if they are not given."""
-    found = _CONTENT_RANGE.fullmatch(response.headers.get('content-range'))
+    found = _CONTENT_RANGE.fullmatch(','.join(response.headers.all('content-range')))
     if found is None:
         return None
     first, last, size = map(int, found.groups())

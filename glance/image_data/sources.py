@@ -128,6 +128,8 @@ def _accepts_checkpoint(response: Response, checkpoint: Checkpoint) -> bool:
     """Whether a request for the rest was answered with the rest, the whole file, or an error."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         return response_headers.continues(response, checkpoint)
+    if response.status == http.HTTPStatus.OK and response_headers.is_partial(response):
+        return False
     return response.status not in (
         http.HTTPStatus.NOT_MODIFIED,
         http.HTTPStatus.PRECONDITION_FAILED,
@@ -160,6 +162,12 @@ class Source:
             self.begins_at = checkpoint.offset
         elif response.status != http.HTTPStatus.OK:
             raise errors.SourceBadResponse(self.name, response.status, _phrase(response.status))
+        elif response_headers.is_partial(response):
+            raise errors.SourceBadResponse(
+                self.name,
+                response.status,
+                'with a part of the file, though all of it was asked for',
+            )
         self.size = length = response_headers.content_length(self.name, response)
         self.validator = response_headers.validator(response.headers)
         if self.begins_at and checkpoint is not None:

@@ -34,7 +34,7 @@ def verify(
     unmarked = []
     for option, folder in folders.items():
         try:
-            named = _read(folder)
+            named = read(folder)
             if named is None:
                 if not used and _holds_files(folder):
                     raise _foreign(
@@ -71,8 +71,8 @@ def _foreign(option: str, folder: pathlib.Path, why: str, database: str) -> erro
     )
 
 
-def _read(folder: pathlib.Path) -> str | None:
-    """The deployment that the marker of a folder names, or None."""
+def read(folder: pathlib.Path) -> str | None:
+    """The deployment that the marker of a folder names, or None. Raises OSError."""
     try:
         with open(f'{folder}/{FILE}', 'rb') as file:
             return file.read(100).decode(errors='replace').strip()
@@ -101,4 +101,4 @@ def _mark(folder: pathlib.Path, deployment: str) -> str | None:
         files.sync_folder(str(folder))
     except OSError as error:
         raise errors.ConfigError(f'{folder}/{FILE} cannot be made: {error.strerror}.') from None
-    return _read(folder)
+    return read(folder)

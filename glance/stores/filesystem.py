@@ -13,9 +13,10 @@ from glance import threads
 from glance.conf import _file_store
 from glance.domain import errors
 from glance.domain.image import UUID
-from glance.image_data import file_copy, files
+from glance.image_data import deployment_marker, file_copy, files
 from glance.interfaces.store import ImageStore
 
+_NAMED = 'the image store'  # how messages call it
 _NAME = re.compile(rf'{UUID.pattern}\.[0-9]+')
 # The staged file cannot be linked: another file system, one without links, or too many links.
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
@@ -23,6 +24,9 @@ _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENO
 
 class FilesystemStore(ImageStore):
     """Links staged files into its folder, or copies them from another file system.
+
+    If the folder loses its marker, its disk is no longer mounted. Nothing is written
+    there then, and a file that is missing does not count as deleted.
 
     datadir    the folder; it is made if it does not exist
     file_perm  the permissions of stored files; with 0 only their owner may read them
@@ -41,6 +45,7 @@ class FilesystemStore(ImageStore):
         pool: threads.NativePool | None = None,
     ) -> None:
         self._folder = files.ensure_folder(datadir, 'image store')
+        self._deployment = deployment_marker.read(pathlib.Path(self._folder))
         self._file_perm = file_perm
         self._disk = disk
         self._pool = pool or threads.NativePool(4, 'store')
@@ -68,7 +73,8 @@ class FilesystemStore(ImageStore):
         self, url: str, path: str, *, on_progress: Callable[[int], None] = lambda stored: None
     ) -> None:
         target = self._path(url)
-        with files.named_errors('the image store'):
+        with files.named_errors(_NAMED):
+            self._require_mounted()
             self._place(path, target, on_progress)
             if self._file_perm:
                 threads.original('os').chmod(target, self._file_perm)
@@ -87,7 +93,18 @@ class FilesystemStore(ImageStore):
             ) from error
 
     def delete(self, url: str) -> None:
-        files.remove(self._path(url), self._pool)
+        path = self._path(url)
+        if not os.path.lexists(path):
+            self._require_mounted()
+        files.remove(path, self._pool)
+
+    def _require_mounted(self) -> None:
+        """Raises StorageUnusable if the marker that the folder had at the start is not there."""
+        if self._deployment in (None, deployment_marker.read(pathlib.Path(self._folder))):
+            return
+        fact = f'its folder has lost its {deployment_marker.FILE}; its disk may not be mounted'
+        error = OSError(errno.ENODEV, fact, self._folder)
+        raise errors.StorageUnusable(_NAMED, error) from error
 
     def _path(self, url: str) -> str:
         folder, _slash, name = url.removeprefix('file://').rpartition('/')

@@ -190,6 +190,41 @@ def test_the_next_start_removes_the_bytes_that_a_killed_process_did_not(make_ser
     assert service.files() == []
 
 
+@pytest.mark.parametrize('mount_point', ['is empty', 'is gone', 'is of another deployment'])
+@pytest.mark.parametrize('executor', EXECUTORS)
+def test_a_store_that_is_not_mounted_any_more_is_neither_written_to_nor_forgotten(
+    make_service, web, executor, mount_point
+):
+    service = make_service(executor).start()
+    image_id = imported_image(service, web)
+    images_folder, away = service.state / 'images', service.state / 'away'
+    images_folder.rename(away)
+    if mount_point != 'is gone':
+        images_folder.mkdir()
+    if mount_point == 'is of another deployment':
+        (images_folder / '.deployment').write_text('another')
+    task = service.ended(service.import_(f'{web.url}/a').json['id'])
+    assert task['message'] == (
+        'There is an error of the image store: its folder has lost its .deployment; '
+        'its disk may not be mounted.'
+    )
+    assert service.call('GET', f'/v2/images/{image_id}/file').status_int == 503
+    assert service.call('DELETE', f'/v2/images/{image_id}').status_int == 204
+    assert [row.status for row in rows(service, image_locations)] == ['pending_delete']
+    assert [kind for kind, *_ in left(service)] == [
+        'location'
+    ]  # an earlier claim may have written
+    assert service.files() == []
+
+    if mount_point != 'is gone':
+        (images_folder / '.deployment').unlink(missing_ok=True)
+        images_folder.rmdir()
+    away.rename(images_folder)
+    service.application.runner.sweeper.look()
+    assert awaited(lambda: rows(service, image_locations) == left(service) == [])
+    assert service.files() == []
+
+
 @pytest.mark.green
 @pytest.mark.parametrize('executor', EXECUTORS)
 def test_a_store_that_never_answers_does_not_keep_a_task_for_ever(

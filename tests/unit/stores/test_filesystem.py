@@ -201,6 +201,25 @@ def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path):
         FilesystemStore(str(tmp_path / 'file' / 'images'))
 
 
+def test_a_folder_that_has_lost_its_marker_is_not_used(folder, staged):
+    folder.mkdir()
+    (folder / '.deployment').write_text('ours')
+    store = FilesystemStore(str(folder))
+    url = store.location_of(IMAGE, 1)
+    store.add(url, str(staged))
+    (folder / '.deployment').unlink()
+    for act in (
+        lambda: store.add(store.location_of(IMAGE, 2), str(staged)),
+        lambda: store.delete(store.location_of(IMAGE, 2)),
+    ):
+        with pytest.raises(errors.StorageUnusable, match='its disk may not be mounted'):
+            act()
+    assert os.listdir(folder) == [f'{IMAGE}.1']
+    store.delete(url)  # the file is there, so the disk is
+    (folder / '.deployment').write_text('ours')
+    store.delete(url)
+
+
 def test_a_large_file_is_deleted_too(store, folder, staged):
     url = store.location_of(IMAGE, 1)
     with staged.open('r+b') as file:

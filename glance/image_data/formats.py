@@ -31,6 +31,14 @@ NO_DISK = ('ari', 'aki')
 # Containers around a disk. They are not unpacked, so the disk inside is not inspected.
 WRAPPING = ('ovf', 'ova', 'docker', 'compressed')
 
+# The head of a ploop: magic, version, and the number of sectors of the disk. The number has 32
+# bits after the older magic. Source: QEMU, docs/interop/parallels.txt.
+_PLOOP_HEAD = struct.Struct('<16sI16xQ')
+_PLOOP_SECTORS = {b'WithoutFreeSpace': 2**32 - 1, b'WithouFreSpacExt': 2**64 - 1}
+_PLOOP_VERSION = 2
+
+_LUKS_HEAD = 592  # bytes, all key slots included
+
 _VHD_FIXED = 2  # the disk type of a VHD of fixed size
 
 # QEMU recognizes a VMDK that is a text by this; the inspector uses another rule.
@@ -100,6 +108,8 @@ def inspect(
         _check_vmdk_type(found['vmdk'], vmdk_allowed_types)
     if container_format in WRAPPING and disk_format not in found:
         return Inspected(None)
+    if disk_format == 'ploop' and not found.keys() - {'gpt'}:
+        return Inspected(_ploop_size(head))
     return Inspected(_virtual_size(found, disk_format, size))
 
 
@@ -161,12 +171,27 @@ def _virtual_size(found: dict[str, Any], disk_format: str, size: int) -> int | N
         inspector = specific[0] if specific else None
     if isinstance(inspector, format_inspector.LUKSInspector):
         # Its own size is that of what it has seen: the first bytes of the file.
-        payload = size - 512 * inspector.header_items['payload_offset']
-        return payload if payload >= 0 else None
+        begin = 512 * inspector.header_items['payload_offset']
+        # Before the end of the header: the header is detached, and the disk is another file.
+        return size - begin if _LUKS_HEAD <= begin < size else None
     virtual_size: int = inspector.virtual_size if inspector is not None else size
     if isinstance(inspector, format_inspector.ISOInspector):
         # UDF has no volume descriptor of ISO 9660, and partitions may follow a volume.
         virtual_size = max(virtual_size, size)
+    return _possible(virtual_size, disk_format)
+
+
+def _ploop_size(head: bytes) -> int | None:
+    """The size of the disk in a ploop; None if the content does not say it."""
+    if len(head) < _PLOOP_HEAD.size:
+        return None
+    magic, version, sectors = _PLOOP_HEAD.unpack_from(head)
+    if magic not in _PLOOP_SECTORS or version != _PLOOP_VERSION:
+        return None
+    return _possible(512 * (sectors & _PLOOP_SECTORS[magic]), 'ploop')
+
+
+def _possible(virtual_size: int, disk_format: str) -> int:
     if virtual_size > LARGEST:
         raise errors.FormatMismatch(f'The {disk_format} image claims an impossible size.')
     return virtual_size

@@ -144,12 +144,6 @@ def test_there_are_at_least_24_of_them():
     assert len(DISGUISES) >= 24
 
 
-def test_a_parallels_disk_may_be_declared_as_ploop(tmp_path):
-    path = tmp_path / 'image'
-    path.write_bytes(b'WithouFreSpacExt'.ljust(4096, b'\0'))
-    assert formats.inspect(str(path), 'ploop', vmdk_allowed_types=[]).virtual_size == 4096
-
-
 def test_the_parent_of_a_vmdk_is_one_that_qemu_would_open(tmp_path, missing):
     """The inspector of oslo.utils lets it pass, so the danger is shown to be real."""
     if shutil.which('qemu-img') is None:

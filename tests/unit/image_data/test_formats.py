@@ -61,7 +61,43 @@ def test_the_virtual_size_is_what_the_format_says(inspect, disk_format):
 def test_what_is_of_no_format_is_a_plain_disk_with_or_without_partitions(
     inspect, disk_format, content
 ):
-    assert inspect(content, disk_format).virtual_size == len(content)
+    # A ploop says its size in its head.
+    size = None if disk_format == 'ploop' else len(content)
+    assert inspect(content, disk_format).virtual_size == size
+
+
+def ploop(magic, sectors, version=2):
+    return struct.pack('<16sI16xQ', magic, version, sectors).ljust(4096, b'\0')
+
+
+@pytest.mark.parametrize(
+    ('content', 'size'),
+    [
+        (ploop(b'WithouFreSpacExt', 2**40), 2**49),
+        (ploop(b'WithoutFreeSpace', 2**40 + 9), 9 * 512),  # the upper half is of no meaning
+        (ploop(b'WithouFreSpacExt', 9)[:44], 9 * 512),
+        (ploop(b'WithouFreSpacExt', 9)[:43], None),
+        (ploop(b'WithouFreSpacExt', 9, version=3), None),
+        (ploop(b'WithouFreSpacEx\0', 9), None),
+    ],
+)
+def test_the_size_of_a_ploop_is_that_in_its_head_or_unknown(inspect, content, size):
+    assert inspect(content, 'ploop').virtual_size == size
+
+
+def test_an_impossible_size_of_a_ploop_is_refused(inspect):
+    content = ploop(b'WithouFreSpacExt', 2**63)
+    assert 'claims an impossible size' in inspect.refused(content, 'ploop')
+
+
+def test_qemu_and_we_agree_on_the_size_of_a_ploop(inspect, tmp_path, missing):
+    if shutil.which('qemu-img') is None:
+        missing('No qemu-img here.')
+    made = tmp_path / 'made'
+    subprocess.run(
+        ['qemu-img', 'create', '-q', '-f', 'parallels', str(made), '24M'], check=True, timeout=60
+    )
+    assert inspect(made.read_bytes(), 'ploop').virtual_size == 24 * 2**20
 
 
 @pytest.mark.parametrize('declared', [*GOOD, 'raw', 'ami', 'ari', 'aki', 'ploop'])
@@ -286,7 +322,8 @@ def test_the_size_of_what_is_encrypted_is_that_behind_the_header(inspect):
     content = images.luks(payload=8) + bytes(1000 * 512)
     assert inspect(content, 'luks').virtual_size == 1000 * 512
     assert inspect(content, 'luks').virtual_size == len(content) - 8 * 512
-    assert inspect(images.luks(payload=9), 'luks').virtual_size is None
+    for outside in (0, 1, 8, 9, 2**32 - 1):  # of a detached header, or one that is cut off
+        assert inspect(images.luks(payload=outside), 'luks').virtual_size is None
     assert 'only version 1 of LUKS' in inspect.refused(images.luks(2), 'luks')
 
 

@@ -134,7 +134,8 @@ class Router:
         if method == 'OPTIONS':
             return _options(functions)
         # WebOb leaves out the body of a response to HEAD, and keeps its headers.
-        function = functions.get('GET' if method == 'HEAD' else method)
+        method = 'GET' if method == 'HEAD' else method
+        function = functions.get(method)
         if function is None:
             return error_response(
                 environ,

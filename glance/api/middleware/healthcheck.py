@@ -4,10 +4,14 @@ import collections.abc
 import typing
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+import webob
 from oslo_middleware import healthcheck
 from oslo_middleware.healthcheck import opts
 
+from glance.api import errors
+
 PATH = '/healthcheck'
+ALLOW = {'Allow': 'GET, HEAD, OPTIONS'}
 
 
 def register_opts(conf: typing.Any) -> None:
@@ -35,5 +39,19 @@ class Healthcheck:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> collections.abc.Iterable[bytes]:
-        app: WSGIApplication = self._check if environ['PATH_INFO'] == PATH else self._app
+        app = self._app
+        if environ['PATH_INFO'] == PATH:
+            app = self._found(environ['REQUEST_METHOD'], environ)
         return app(environ, start_response)
+
+    def _found(self, method: str, environ: WSGIEnvironment) -> WSGIApplication:
+        if method in ('GET', 'HEAD'):
+            found: WSGIApplication = self._check
+        elif method == 'OPTIONS':
+            found = webob.Response(status=204, headers=ALLOW)
+        elif method in ('POST', 'PUT', 'PATCH', 'DELETE'):
+            sentence = f'{method} cannot be used on {PATH}.'
+            found = errors.error_response(environ, 405, sentence, ALLOW)
+        else:
+            found = self._app  # it answers unknown methods
+        return found

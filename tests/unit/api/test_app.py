@@ -52,6 +52,17 @@ def test_the_health_check_can_be_switched_off_by_a_file(call, make_app, tmp_path
     assert (answer.status_int, answer.text.strip()) == (503, 'DISABLED BY FILE')
 
 
+@pytest.mark.parametrize('method', ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+def test_the_health_check_can_only_be_read(call, make_app, tmp_path, method):
+    app = make_app(healthcheck__disable_by_file_path=str(tmp_path / 'drain'))
+    for _ in range(2):
+        answer = call(method, '/healthcheck', app=app, headers={'Accept': 'text/plain'})
+        assert answer.status_int == (204 if method == 'OPTIONS' else 405)
+        assert answer.headers['Allow'] == 'GET, HEAD, OPTIONS'
+        assert answer.headers['x-openstack-request-id']
+        (tmp_path / 'drain').touch()
+
+
 def test_the_health_check_answers_to_any_name(call):
     assert call('GET', '/healthcheck', headers={'Host': 'balancer'}).status_int == 200
 
@@ -170,6 +181,8 @@ def test_options_of_the_whole_server_and_of_nothing(call):
     [
         *('/', '/versions', '/v3', '/v2/schemas/task', '/v2/schemas/nothing', '/v2/tasks'),
         *('/v2/images', f'/v2/tasks/{TASK}', '/v2/tasks?limit=x', '/nothing', '/healthcheck'),
+        *(f'/v2/tasks/{IMAGE}', f'/v2/images/{TASK}/file', '/v2/cache/clean'),  # 404, 404, 405
+        *('/v2/cache', '/v2/tasks/x', f'/v2/images/{IMAGE}/stage'),  # 501, 404, 405
     ],
 )
 def test_head_answers_as_get_without_the_body(call, url):
@@ -182,7 +195,7 @@ def test_head_answers_as_get_without_the_body(call, url):
 
 
 @pytest.mark.parametrize('method', ['BREW', 'get', 'PROPFIND', 'TRACE'])
-@pytest.mark.parametrize('url', ['/v2/tasks', '/nothing', '/'])
+@pytest.mark.parametrize('url', ['/v2/tasks', '/nothing', '/', '/healthcheck'])
 def test_an_unknown_method_is_not_implemented(call, method, url):
     assert call(method, url).status_int == 501
 

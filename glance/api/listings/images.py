@@ -140,8 +140,11 @@ def _time(fields: query.Query, name: str) -> dict[str, typing.Any]:
     return {name: (comparison, query.parse_time(name, value))}
 
 
-def _refused(fields: query.Query, name: str) -> dict[str, typing.Any]:
-    raise errors.Invalid(f'"{name}" is not supported; use updated_at=gte: instead.')
+def _refused(instead: str) -> collections.abc.Callable[[query.Query, str], typing.NoReturn]:
+    def refuse(fields: query.Query, name: str) -> typing.NoReturn:
+        raise errors.Invalid(f'Images cannot be filtered by "{name}"; use {instead} instead.')
+
+    return refuse
 
 
 _RULES: dict[str, collections.abc.Callable[[query.Query, str], dict[str, typing.Any]]] = {
@@ -155,5 +158,6 @@ _RULES: dict[str, collections.abc.Callable[[query.Query, str], dict[str, typing.
     'tag': _tags,
     'created_at': _time,
     'updated_at': _time,
-    'changes-since': _refused,
+    'tags': _refused('"tag"'),
+    'changes-since': _refused('"updated_at=gte:"'),
 }

@@ -5,11 +5,14 @@ import typing
 
 from glance.api import query
 from glance.api.settings import Settings
+from glance.domain import errors
 from glance.domain.listing import Listing
 from glance.domain.task import Status
 
 TIMES = ('created_at', 'updated_at', 'expires_at')
 COLUMNS = ('id', 'type', 'status', 'owner', 'image_id', 'request_id', 'user_id', *TIMES)
+# Other fields and columns of a task. Names that are neither have no effect, as in Glance.
+NO_FILTERS = ('input', 'result', 'message', 'self', 'schema', 'deleted', 'deleted_at')
 
 
 def read(fields: query.Query, settings: Settings, types: collections.abc.Sequence[str]) -> Listing:
@@ -41,4 +44,6 @@ def _filters(fields: query.Query, types: collections.abc.Sequence[str]) -> dict[
             filters[name] = query.parse_time(name, fields.one(name))
         elif name in COLUMNS:
             filters[name] = fields.one(name)
+        elif name in NO_FILTERS:
+            raise errors.Invalid(f'Tasks cannot be filtered by "{name}".')
     return filters

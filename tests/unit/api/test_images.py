@@ -210,6 +210,19 @@ def test_filters(call, services, query, filters):
     assert asked(call, services, query).filters == {'os_hidden': False} | filters
 
 
+def test_no_base_field_of_an_image_passes_for_a_property(call, services):
+    for name in call('GET', '/v2/schemas/image').json['properties']:
+        answer = call('GET', f'/v2/images?{name}=1')
+        properties = services.images.listings.pop().filters if answer.status_int == 200 else {}
+        assert 'properties' not in properties, name
+
+
+def test_who_filters_by_tags_is_told_how_to(call):
+    answer = call('GET', '/v2/images?tags=x', headers={'Accept': 'application/json'})
+    assert answer.status_int == 400
+    assert answer.json['message'] == 'Images cannot be filtered by "tags"; use "tag" instead.'
+
+
 @pytest.mark.parametrize(
     'query',
     [

@@ -24,7 +24,7 @@ _SELECT_LEFTOVERS = (
 )
 _DELETE_LEFTOVER = sa.delete(leftovers).where(
     leftovers.c.kind == 'location',
-    leftovers.c.store == sa.bindparam('store_'),
+    sa.func.coalesce(leftovers.c.store, '') == sa.bindparam('store_'),
     leftovers.c.address == sa.bindparam('url'),
 )
 _INSERT_LOCATION = sa.insert(image_locations)
@@ -60,7 +60,7 @@ def removable(connection: sa.Connection) -> list[Location]:
     return [
         *(_location(row) for row in connection.execute(_SELECT_PENDING_DELETE)),
         *(
-            Location('', row.store, row.address, LocationStatus.LEFT)
+            Location('', row.store or '', row.address, LocationStatus.LEFT)
             for row in connection.execute(_SELECT_LEFTOVERS)
         ),
     ]

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from glance.db import models
 from glance.db.image_repository import SqlImageRepository
 from glance.db.task_repository import SqlTaskRepository
+from glance.domain.leftover import Leftover
 from glance.testing.contracts.images import ImageRepositoryContract
 from glance.testing.contracts.tasks import TaskRepositoryContract
 from glance.testing.fakes.images import FakeImageRepository
@@ -65,6 +66,23 @@ class TestPostgresqlTasks(TestSqliteTasks):
 class TestSqliteImages(OnDatabase, ImageRepositoryContract):
     def make_images(self):
         return SqlImageRepository(self.database), self._queue
+
+    def test_the_bytes_that_a_task_left_are_removable_whether_or_not_it_named_their_store(self):
+        self.queue.record_leftovers(
+            self.lease,
+            [
+                *(Leftover('location', 'memory://a', store) for store in ('fast', 'slow', None)),
+                Leftover('staging', '/staging/t1'),
+                Leftover('image', 'i1'),
+            ],
+        )
+        for left in (['fast', 'slow', ''], ['slow', ''], [''], []):
+            found = self.images.removable()
+            assert [(one.store, one.url) for one in found] == [(s, 'memory://a') for s in left]
+            if found:
+                self.images.remove_location(found[0])
+        kept = [one.kind for one in self._queue.leftovers_of('t1')]
+        assert kept == ['staging', 'image']
 
 
 class TestPostgresqlImages(TestSqliteImages):

@@ -81,7 +81,13 @@ def prepare_database(conf: cfg.ConfigOpts, folders: Folders) -> None:
         else:
             migrations.require_current(database.engine)
         made, used = deployment.identity(database.engine)
-        deployment_marker.verify(kept, made, used=used, database=shown)
+        deployment_marker.verify(
+            kept,
+            made,
+            used=used,
+            database=shown,
+            names_files=lambda folder: deployment.names_files(database.engine, str(folder)),
+        )
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
-"""The id of the deployment that a database belongs to, and whether it has been used."""
+"""The id of the deployment that a database belongs to, and the folders that it has used."""
 
 import sqlalchemy as sa
 
-from glance.db.models import deployment, images, tasks
+from glance.db.models import deployment, image_locations, images, tasks
 from glance.domain import errors
+from glance.domain.image import LocationStatus
 
 _SELECT_IS_USED = sa.select(sa.or_(sa.exists(sa.select(tasks)), sa.exists(sa.select(images))))
 
@@ -22,3 +23,15 @@ def identity(engine: sa.Engine) -> tuple[str, bool]:
             'that was made with it. Restore the database.'
         )
     return ids[0], bool(used)
+
+
+def names_files(engine: sa.Engine, folder: str) -> bool:
+    """Whether bytes of images, also of deleted ones, are in a folder, by their URLs."""
+    statement = sa.select(
+        sa.exists().where(
+            image_locations.c.status.in_((LocationStatus.ACTIVE, LocationStatus.PENDING_DELETE)),
+            image_locations.c.value.contains(f'{folder}/', autoescape=True),
+        )
+    )
+    with engine.connect() as connection:
+        return bool(connection.scalar(statement))

@@ -7,7 +7,7 @@ of another deployment it would remove everything; the marker prevents that.
 import os
 import pathlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from glance.domain import errors
 from glance.image_data import files
@@ -19,7 +19,12 @@ _IGNORED = ('lost+found',)
 
 
 def verify(
-    folders: Mapping[str, pathlib.Path], deployment: str | None, *, used: bool, database: str
+    folders: Mapping[str, pathlib.Path],
+    deployment: str | None,
+    *,
+    used: bool,
+    database: str,
+    names_files: Callable[[pathlib.Path], bool] = lambda folder: False,
 ) -> None:
     """Mark folders as those of this deployment, and refuse folders of other ones.
 
@@ -28,6 +33,8 @@ def verify(
     used        whether the database has ever held a task or an image. Such a database
                 may be older than the markers, so unmarked files count as its own.
     database    how messages call the database
+    names_files names_files(folder): whether the database names files in the folder. An
+                empty one without a marker is then the mount point of a missing disk.
 
     Raises ConfigError; no folder is marked then.
     """
@@ -42,6 +49,12 @@ def verify(
                         folder,
                         'the folder holds files that the database does not know',
                         database,
+                    )
+                if not _holds_files(folder) and names_files(folder):
+                    raise errors.ConfigError(
+                        f'{option}: {folder} is empty, but the database {database} names files '
+                        'in it; its disk may not be mounted. If the files are lost for good, '
+                        f'write {deployment} into {folder}/{FILE}. Nothing was changed.'
                     )
                 unmarked.append(folder)
             elif named != deployment:

@@ -310,6 +310,26 @@ def test_a_deployment_older_than_the_marks_keeps_its_folders(make, web):
         assert (again.state / folder / '.deployment').exists()
 
 
+def test_a_store_whose_disk_is_not_mounted_stops_the_start(make, web):
+    first = make().start()
+    task = first.ended(posted(first, web))
+    first.stop()
+    images, away = first.state / 'images', first.state / 'away'
+    images.rename(away)
+    with pytest.raises(errors.ConfigError, match='its disk may not be mounted'):
+        make()
+    assert list(images.iterdir()) == []
+    images.rmdir()
+    away.rename(images)
+    again = make().start()
+    image = f'/v2/images/{task["result"]["image_id"]}'
+    assert again.call('DELETE', image).status_int == 204
+    again.stop()
+    for path in images.iterdir():
+        path.unlink()
+    make().stop()  # no image is there any more, so the folder may be empty
+
+
 def test_a_database_that_lost_its_id_is_refused(make):
     service = make()
     service.stop()

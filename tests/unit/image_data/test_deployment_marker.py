@@ -13,10 +13,9 @@ def folder(tmp_path):
     return made
 
 
-def check(folder, deployment='ours', *, used=False):
-    deployment_marker.verify(
-        {'filesystem_store_datadir': folder}, deployment, used=used, database='sqlite:///db'
-    )
+def check(folder, deployment='ours', **more):
+    given = {'used': False, 'database': 'sqlite:///db'} | more
+    deployment_marker.verify({'filesystem_store_datadir': folder}, deployment, **given)
 
 
 def named(folder):
@@ -51,6 +50,17 @@ def test_files_older_than_the_marks_belong_to_a_database_that_was_used(folder):
     (folder / 'bytes').touch()
     check(folder, used=True)
     assert named(folder) == 'ours\n'
+
+
+def test_an_empty_folder_in_which_files_should_be_is_not_adopted(folder):
+    (folder / 'lost+found').mkdir()
+    with pytest.raises(errors.ConfigError, match='its disk may not be mounted') as refused:
+        check(folder, used=True, names_files=lambda one: one == folder)
+    assert f'filesystem_store_datadir: {folder} is empty' in str(refused.value)
+    assert not (folder / '.deployment').exists()
+    check(folder, used=True, names_files=lambda one: one != folder)
+    assert named(folder) == 'ours\n'
+    check(folder, used=True, names_files=lambda one: True)  # as the message says
 
 
 @pytest.mark.parametrize('used', [True, False])

@@ -87,7 +87,8 @@ def _foreign(option: str, folder: pathlib.Path, why: str, database: str) -> erro
 def read(folder: pathlib.Path) -> str | None:
     """The deployment that the marker of a folder names, or None. Raises OSError."""
     try:
-        with open(f'{folder}/{FILE}', 'rb') as file:
+        handle = files.open_plain(f'{folder}/{FILE}', os.O_RDONLY, shared=True)
+        with open(handle, 'rb') as file:
             return file.read(100).decode(errors='replace').strip()
     except FileNotFoundError:
         return None

@@ -72,7 +72,11 @@ class ImageStore(abc.ABC):
 
     @abc.abstractmethod
     def delete(self, url: str) -> None:
-        """Remove the bytes. Idempotent."""
+        """Remove the bytes. Idempotent.
+
+        May raise: then it is called again later, until it succeeds. So it must not
+        take bytes for removed that it cannot see now.
+        """
 
 
 class Stores(collections.abc.Mapping[str, ImageStore]):

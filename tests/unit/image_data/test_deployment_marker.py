@@ -1,5 +1,7 @@
 """Which folders are a deployment's own."""
 
+import os
+
 import pytest
 
 from glance.domain import errors
@@ -61,6 +63,13 @@ def test_an_empty_folder_in_which_files_should_be_is_not_adopted(folder):
     check(folder, used=True, names_files=lambda one: one != folder)
     assert named(folder) == 'ours\n'
     check(folder, used=True, names_files=lambda one: True)  # as the message says
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir, lambda path: os.symlink('/dev/zero', path)])
+def test_a_marker_that_is_no_file_is_told(folder, make):
+    make(folder / '.deployment')
+    with pytest.raises(errors.ConfigError, match='cannot be read'):
+        check(folder)
 
 
 @pytest.mark.parametrize('used', [True, False])

@@ -4,15 +4,14 @@ import collections.abc
 import difflib
 import functools
 import importlib.metadata
-import os
 
 from oslo_config import cfg
 
 from glance import enabled_stores
+from glance.cmd import _files
 from glance.domain import errors
 
 Options = collections.abc.Sequence[tuple[cfg.OptGroup, list[cfg.Opt]]]
-_Sections = dict[str, dict[str, list[str]]]  # section, option, its values
 
 # The libraries that read options of their own, by the names of their entry points.
 _LIBRARIES = ('oslo.log', 'oslo.middleware.healthcheck', 'oslo.policy')
@@ -23,17 +22,13 @@ _IDENTIFYING = ('keystone', 'trusted-auth')
 _KINDS_OF_FILES = ('file', 'filesystem')
 
 
-def sections(conf: cfg.ConfigOpts) -> collections.abc.Iterator[tuple[str, _Sections]]:
+def sections(conf: cfg.ConfigOpts) -> collections.abc.Iterator[tuple[str, _files.Sections]]:
     """(file, sections) for each configuration file that was read, the last one first."""
     files = list(conf.config_file or [])
     for folder in conf.config_dir or []:
-        files += sorted(
-            os.path.join(folder, name) for name in os.listdir(folder) if name.endswith('.conf')
-        )
+        files += _files.of_folder(folder)
     for file in reversed(files):
-        found: _Sections = {}
-        cfg.ConfigParser(file, found).parse()
-        yield file, found
+        yield file, _files.parse(file)
 
 
 def written(conf: cfg.ConfigOpts, group: str, opt: cfg.Opt) -> tuple[str, str]:

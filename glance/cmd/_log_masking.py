@@ -33,7 +33,13 @@ def mask_text(text: str) -> str:
 
 
 def mask_handlers() -> None:
-    """Mask what the handlers of the root logger write."""
-    for handler in logging.getLogger().handlers:
+    """Mask what all handlers write, and let oslo.config not say how values have changed."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    for handler in {handler for logger in loggers for handler in logger.handlers}:
         if not isinstance(handler.formatter, Formatter):
             handler.setFormatter(Formatter(handler.formatter or logging.Formatter()))
+    logging.getLogger('oslo_config.cfg').addFilter(_is_no_change_of_a_value)
+
+
+def _is_no_change_of_a_value(record: logging.LogRecord) -> bool:
+    return ' changed from ' not in str(record.msg)

@@ -4,11 +4,13 @@ glance.threads.use() must be called before this module is imported.
 """
 
 import collections.abc
+import configparser
 import contextlib
 import importlib.metadata
+import io
 import logging
 import math
-import os
+import re
 import sys
 
 from oslo_config import cfg
@@ -16,7 +18,7 @@ from oslo_log import log
 
 from glance import bootstrap, database, plugins, tried_versions
 from glance import conf as options
-from glance.cmd import _config_files, _log_masking
+from glance.cmd import _config_files, _files, _log_masking
 from glance.domain import errors
 from glance.folders import Folders
 
@@ -48,6 +50,58 @@ def configure(
 
     Raises ConfigError with the option, the value and the file if something is wrong.
     """
+    conf = _read(program, argv, cli_opts)
+    _check_log_config(conf)
+    try:
+        log.setup(conf, 'glance')
+    except (OSError, cfg.Error, ValueError, log.LogConfigError) as error:
+        raise errors.ConfigError(f'The log cannot be set up: {error}') from None
+    _log_masking.mask_handlers()
+    for sentence in check(conf, executor=runs_tasks(conf)):
+        LOG.warning('%s', sentence)
+    tried_versions.warn()
+    return conf
+
+
+def reload(
+    conf: cfg.ConfigOpts,
+    program: str,
+    argv: collections.abc.Sequence[str] | None,
+    runs_tasks: collections.abc.Callable[[cfg.ConfigOpts], bool],
+) -> bool:
+    """Read the configuration files again. Returns False if they are unusable; nothing changes.
+
+    The parameters are those of configure().
+    """
+    try:
+        # Tried on another conf: oslo.config would keep what it read, usable or not.
+        trial = _read(program, argv)
+        _check_log_config(trial)
+        check(trial, executor=runs_tasks(trial))
+        changed = conf.mutate_config_files()
+    except (Exception, SystemExit) as error:  # whatever it is, the process goes on
+        LOG.error(
+            'The configuration stays as it was: %s', error, extra={'action': 'reload_refused'}
+        )
+        return False
+    _log_masking.mask_handlers()  # log_config_append may have brought others
+    names = ', '.join(sorted(f'[{group or "DEFAULT"}] {name}' for group, name in changed))
+    LOG.info(
+        'The configuration was read again%s',
+        f'; changed: {names}' if names else '',
+        extra={'action': 'reloaded'},
+    )
+    return True
+
+
+def _read(
+    program: str,
+    argv: collections.abc.Sequence[str] | None,
+    cli_opts: collections.abc.Sequence[cfg.Opt] = (),
+) -> cfg.ConfigOpts:
+    """The configuration of a command line and its files. Raises ConfigError."""
+    default = _files.defaults()
+    found = _files.read_all(argv, default)
     conf = cfg.ConfigOpts()
     bootstrap.register_opts(conf)
     log.register_options(conf)
@@ -58,33 +112,42 @@ def configure(
     conf.set_default(
         'default_log_levels', [*log.get_default_log_levels(), 'alembic=WARN', 'eventlet=WARN']
     )
-    folder = os.environ.get('OS_GLANCE_CONFIG_DIR')
+    said = io.StringIO()
     try:
-        conf(
-            argv,
-            project='glance',
-            prog=program,
-            version=importlib.metadata.version(DISTRIBUTION),
-            default_config_files=_files_in(folder)
-            if folder
-            else cfg.find_config_files(project='glance', prog='glance-api'),
-            default_config_dirs=cfg.find_config_dirs(project='glance', prog='glance-api'),
-        )
-    except cfg.ConfigFilesNotFoundError as error:
-        raise errors.ConfigError(
-            f'The configuration file {", ".join(error.config_files)} does not exist.'
-        ) from None
+        with contextlib.redirect_stderr(said):
+            conf(
+                argv,
+                project='glance',
+                prog=program,
+                version=importlib.metadata.version(DISTRIBUTION),
+                default_config_files=default.files,
+                default_config_dirs=default.folders,
+            )
+    except SystemExit as error:
+        if error.code == 1:  # not of the command line, but a value in a file
+            raise _wrong_value(said.getvalue(), found) from None
+        print(said.getvalue(), end='', file=sys.stderr)
+        raise
     except (cfg.Error, OSError) as error:
         raise errors.ConfigError(f'The configuration cannot be read: {error}') from None
-    try:
-        log.setup(conf, 'glance')
-    except (OSError, cfg.Error, ValueError, log.LogConfigError) as error:
-        raise errors.ConfigError(f'The log cannot be set up: {error}') from None
-    _log_masking.mask_handlers()
-    for sentence in check(conf, executor=runs_tasks(conf)):
-        LOG.warning('%s', sentence)
-    tried_versions.warn()
     return conf
+
+
+def _wrong_value(said: str, found: list[tuple[str, _files.Sections]]) -> errors.ConfigError:
+    """The error for what oslo.config says of an option that the command line has, too.
+
+    found  (file, sections) of all files
+    """
+    parsed = re.match(r'argument --(\w+): (.*)', said, re.DOTALL)
+    name = parsed[1] if parsed else '?'
+    for file, sections in reversed(found):
+        values = sections.get('DEFAULT', {})
+        for spelling in (name, name.replace('_', '-')):
+            if spelling in values:
+                return errors.ConfigError(
+                    f'[DEFAULT] {spelling} = {values[spelling][-1]} in {file} cannot be used.'
+                )
+    return errors.ConfigError(f'The configuration cannot be read: {said.strip()}')
 
 
 def check(conf: cfg.ConfigOpts, *, executor: bool) -> list[str]:
@@ -100,6 +163,29 @@ def check(conf: cfg.ConfigOpts, *, executor: bool) -> list[str]:
     of_plugins = bootstrap.register_plugin_opts(conf, executor=executor)
     _check_values(conf, of_plugins)
     return list(_config_files.doubts(conf, [*own, *of_plugins]))
+
+
+def _check_log_config(conf: cfg.ConfigOpts) -> None:
+    """Raises ConfigError for a log_config_append whose reading would leave no log at all."""
+    path = conf.log_config_append
+    if not path:
+        return
+    parser = configparser.RawConfigParser()
+    try:
+        with open(path, encoding='utf-8') as file:
+            parser.read_file(file)
+    except OSError as error:
+        raise errors.ConfigError(
+            f'[DEFAULT] log_config_append = {path} cannot be read: {error.strerror}.'
+        ) from None
+    except (configparser.Error, ValueError):
+        parser.clear()
+    missing = {'loggers', 'handlers', 'formatters'} - {*parser.sections()}
+    if missing:
+        raise errors.ConfigError(
+            f'[DEFAULT] log_config_append = {path} is no configuration of logging: it has no '
+            f'[{sorted(missing)[0]}].'
+        )
 
 
 @contextlib.contextmanager
@@ -154,16 +240,6 @@ def fail(program: str, error: Exception) -> int:
     """Print in one sentence why the command cannot do its work; returns its exit status."""
     print(f'{program}: {error}', file=sys.stderr)
     return 1
-
-
-def _files_in(folder: str) -> list[str]:
-    return [
-        path
-        for path in (
-            os.path.join(folder, name) for name in ('glance-api.conf', 'glance-image-import.conf')
-        )
-        if os.path.exists(path)
-    ]
 
 
 def _check_values(conf: cfg.ConfigOpts, known: _config_files.Options) -> None:

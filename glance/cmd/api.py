@@ -35,17 +35,23 @@ PROGRAM = 'glance-api'
 def main(argv: collections.abc.Sequence[str] | None = None) -> int:
     try:
         with _start.errors_explained():
-            conf = _start.configure(PROGRAM, argv, runs_tasks=lambda conf: bool(conf.task.conduct))
+            conf = _start.configure(PROGRAM, argv, runs_tasks=_runs_tasks)
             _check_threads()
             _check_address(conf)
             listener = _listen(conf)
-            launcher, api = _launch(conf, listener)
+            launcher, api = _launch(
+                conf, listener, functools.partial(_start.reload, conf, PROGRAM, argv, _runs_tasks)
+            )
         status: int = launcher.wait() or getattr(launcher, 'status', 0) or int(api.failed)
         return status
     except errors.ConfigError as error:
         return _start.fail(PROGRAM, error)
     finally:
         gc.enable()  # the caller may live on
+
+
+def _runs_tasks(conf: cfg.ConfigOpts) -> bool:
+    return bool(conf.task.conduct)
 
 
 def _check_threads() -> None:
@@ -92,7 +98,7 @@ def _listen(conf: cfg.ConfigOpts) -> socket.socket:
 
 
 def _launch(
-    conf: cfg.ConfigOpts, listener: socket.socket
+    conf: cfg.ConfigOpts, listener: socket.socket, reload: collections.abc.Callable[[], bool]
 ) -> tuple[launchers.OneProcess | launchers.ManyProcesses, service.ApiService]:
     if conf.task.conduct:
         bootstrap.check_executor(conf)  # what cannot run tasks does not start
@@ -111,9 +117,9 @@ def _launch(
         # Built here and not in the service's green thread, so that an error ends the start.
         application = bootstrap.Application(conf, folders)
         api = build_service(functools.partial(_started, application))
-        launcher = launchers.OneProcess(conf, restart_method='mutate')
+        launcher = launchers.OneProcess(conf, reload)
     else:
-        launcher = launchers.ManyProcesses(conf)
+        launcher = launchers.ManyProcesses(conf, reload)
         api = build_service(
             functools.partial(_build_in_worker, conf), on_serving=launcher.announce
         )

@@ -9,6 +9,7 @@ from glance import threads
 threads.use(threads.GREEN)  # before anything that knows sockets is imported
 
 import collections.abc
+import functools
 import logging
 import os
 import sys
@@ -30,13 +31,17 @@ PROGRAM = 'glance-conductor'
 def main(argv: collections.abc.Sequence[str] | None = None) -> int:
     try:
         with _start.errors_explained():
-            conf = _start.configure(PROGRAM, argv, runs_tasks=lambda conf: True)
+            conf = _start.configure(PROGRAM, argv, runs_tasks=_runs_tasks)
             service_options.register_service_opts(conf)  # graceful_shutdown_timeout
             runner = _build(conf)
     except errors.ConfigError as error:
         return _start.fail(PROGRAM, error)
-    _conduct(conf, runner)
+    _conduct(conf, runner, functools.partial(_start.reload, conf, PROGRAM, argv, _runs_tasks))
     return 0
+
+
+def _runs_tasks(_conf: cfg.ConfigOpts) -> bool:
+    return True
 
 
 def _build(conf: cfg.ConfigOpts) -> bootstrap.Runner:
@@ -48,14 +53,19 @@ def _build(conf: cfg.ConfigOpts) -> bootstrap.Runner:
     return bootstrap.Runner(conf, folders, bootstrap.SharedComponents(conf, folders))
 
 
-def _conduct(conf: cfg.ConfigOpts, runner: bootstrap.Runner) -> None:
-    """Run tasks until a signal asks to stop."""
+def _conduct(
+    conf: cfg.ConfigOpts, runner: bootstrap.Runner, reload: collections.abc.Callable[[], bool]
+) -> None:
+    """Run tasks until a signal asks to stop.
+
+    reload  reads the configuration again
+    """
     file_limit.raise_soft_limit()  # each import holds a connection and a file
     received = signals.ProcessSignals()
     runner.start()
     LOG.info('Running tasks as process %s', os.getpid(), extra={'action': 'conducting'})
     while received.next() is signals.Request.RELOAD:
-        signals.reload(conf)
+        reload()
     received.kill_on_next(conf.graceful_shutdown_timeout)
     LOG.info('Stopping: no new tasks')
     runner.stop(_start.grace(conf))

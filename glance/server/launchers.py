@@ -4,6 +4,7 @@ Signals mean what server.signals says. A reload leaves no moment in which
 another signal would end the process, and an unusable file changes nothing.
 """
 
+import collections.abc
 import logging
 import os
 import signal
@@ -28,7 +29,14 @@ _PID = struct.Struct('i')
 
 
 class OneProcess(service.ServiceLauncher):  # type: ignore[misc]
-    """Runs the service in this process."""
+    """Runs the service in this process.
+
+    reload  reads the configuration again; False if it stays as it was
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, reload: collections.abc.Callable[[], bool]) -> None:
+        super().__init__(conf, restart_method='mutate')
+        self._reload = reload
 
     def handle_signal(self) -> None:
         """Set the handlers. oslo.service calls this before it waits for signals."""
@@ -42,7 +50,7 @@ class OneProcess(service.ServiceLauncher):  # type: ignore[misc]
             self.signal_handler.clear()
             signal.alarm(self.conf.graceful_shutdown_timeout)
             self.stop()
-        elif signals.reload(self.conf):
+        elif self._reload():
             self.services.restart()
 
 
@@ -51,10 +59,13 @@ class ManyProcesses(service.ProcessLauncher):  # type: ignore[misc]
 
     A worker calls announce() when it serves; so the parent knows which workers
     failed to start, and gives up after FAILED_STARTS.
+
+    reload  reads the configuration again; False if it stays as it was
     """
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, reload: collections.abc.Callable[[], bool]) -> None:
         super().__init__(conf, restart_method='mutate')
+        self._reload = reload
         self.status = 0  # the exit status of the parent
         self._serving: set[int] = set()
         self._failed = 0
@@ -75,7 +86,7 @@ class ManyProcesses(service.ProcessLauncher):  # type: ignore[misc]
     def _on_signal(self, number: int, _frame: types.FrameType | None) -> None:
         if signals.request_of(number) is signals.Request.STOP:
             self._begin_to_stop(number)
-        elif signals.reload(self.conf):
+        elif self._reload():
             self._signal_children(signal.SIGHUP)
 
     def _begin_to_stop(self, number: int) -> None:
@@ -160,5 +171,5 @@ class ManyProcesses(service.ProcessLauncher):  # type: ignore[misc]
         self.launcher.stop()
 
     def _reload_worker(self, _number: int, _frame: types.FrameType | None) -> None:
-        if signals.reload(self.conf):
+        if self._reload():
             self.launcher.services.restart()

@@ -11,17 +11,12 @@ eventlet must not run.
 """
 
 import enum
-import logging
 import os
 import signal
 import sys
 import types
 
-from oslo_config import cfg
-
 from glance import threads
-
-LOG = logging.getLogger(__name__)
 
 
 class Request(enum.Enum):
@@ -86,22 +81,9 @@ def _too_late(_number: int, _frame: types.FrameType | None) -> None:
     os._exit(1)
 
 
-def reload(conf: cfg.ConfigOpts) -> bool:
-    """Read the configuration files again. Returns False if they are unusable; nothing changes."""
-    try:
-        conf.mutate_config_files()
-    except (cfg.Error, ValueError, OSError) as error:
-        LOG.error(
-            'The configuration stays as it was: %s', error, extra={'action': 'reload_refused'}
-        )
-        return False
-    LOG.info('The configuration was read again', extra={'action': 'reloaded'})
-    return True
-
-
 def in_a_terminal() -> bool:
     """Whether this process runs in the foreground of a terminal."""
     try:
         return os.getpgrp() == os.tcgetpgrp(sys.stdout.fileno())
-    except OSError:
+    except (OSError, ValueError, AttributeError):  # it may have been closed, or not be there
         return False

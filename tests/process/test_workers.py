@@ -145,12 +145,13 @@ def test_a_reload_takes_effect_and_loses_no_request(start, config, web, count):
 
 
 @pytest.mark.parametrize('count', [1, 2])
-def test_a_file_that_cannot_be_used_changes_nothing(start, config, count):
+@pytest.mark.parametrize('text', ['this is no option', '[DEFAULT]\ndebug = maybe'])
+def test_a_file_that_cannot_be_used_changes_nothing(start, config, count, text):
     sections = {'DEFAULT': {'workers': count}}
     api = start(**sections).await_ready()
     until(lambda: api.log.count('Serving') == count, 'the start of the workers')
     path = config(**sections)
-    path.write_text(path.read_text() + '\nthis is no option\n')
+    path.write_text(f'{path.read_text()}\n{text}\n')
     api.signal(signal.SIGHUP)
     api.await_log('The configuration stays as it was')
     assert api.call('GET', '/v2/tasks')[0] == 200

@@ -10,6 +10,7 @@ from oslo_config import cfg
 
 from glance.db import deployment, migrations, sessions
 from glance.domain import errors
+from glance.domain.import_filter import mask
 from glance.folders import Folders
 from glance.image_data import deployment_marker
 
@@ -24,7 +25,7 @@ def database_url(conf: cfg.ConfigOpts, folders: Folders) -> str | sa.URL:
 def shown_database(conf: cfg.ConfigOpts, folders: Folders) -> str:
     """The URL for logs and messages, without its password. Raises ConfigError."""
     try:
-        return sa.make_url(database_url(conf, folders)).render_as_string(hide_password=True)
+        return mask(sa.make_url(database_url(conf, folders)).render_as_string(hide_password=True))
     except (sa.exc.ArgumentError, ValueError):  # ValueError: the port is no number
         raise errors.ConfigError('[database] connection is no address of a database.') from None
 

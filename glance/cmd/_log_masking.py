@@ -9,8 +9,12 @@ import re
 
 from glance.domain.import_filter import mask
 
-_URL = re.compile(r'https?://[^\s\'"<>\\]+', re.IGNORECASE)
-_PASSWORD = re.compile(r'([a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s@]*@', re.IGNORECASE)
+# A URL in a text, without the punctuation that ends a sentence or brackets.
+_URL = re.compile(r'[a-z][a-z0-9+.-]*://[^\s\'"<>\\]*[^\s\'"<>\\.,;:)\]}]', re.IGNORECASE)
+# What is left of one whose password has a character at which _URL ends.
+_PASSWORD = re.compile(r'([a-z][a-z0-9+.-]*://)[^\s/:@]*:[^\s@]*@', re.IGNORECASE)
+# A server's quotes of a statement and of its values, in which a URL may be cut.
+_QUOTED = re.compile(r'^(.*\b)?(DETAIL|CONTEXT|LINE \d+):.*$', re.MULTILINE)
 
 
 class Formatter(logging.Formatter):
@@ -26,10 +30,11 @@ class Formatter(logging.Formatter):
 
 def mask_text(text: str) -> str:
     """A text without passwords in URLs, and without the values of queries."""
+    text = _QUOTED.sub(r'\1\2: ***', text)
     if '://' not in text:
         return text
     text = _URL.sub(lambda found: mask(found[0]), text)
-    return _PASSWORD.sub(r'\1:***@', text)
+    return _PASSWORD.sub(r'\1***@', text)
 
 
 def mask_handlers() -> None:

@@ -13,6 +13,7 @@ import collections.abc
 import contextlib
 import functools
 import logging
+import re
 import threading
 import typing
 
@@ -75,6 +76,10 @@ def open_database(connection: str | sa.URL, **pooling: typing.Any) -> Database:
     try:
         url = _with_driver(sa.make_url(connection))
         name = url.get_backend_name()
+        if '@' in (url.host or '') or (name != 'sqlite' and '@' in (url.database or '')):
+            raise errors.ConfigError(
+                '[database] connection has a bare "@" in its user or password; write %40.'
+            )
         if name == 'sqlite':
             if not url.database or url.database == ':memory:':
                 raise errors.ConfigError(
@@ -307,8 +312,9 @@ def _of_driver(error: BaseException) -> BaseException:
 
 
 def reason(error: BaseException) -> str:
-    """What the driver says of an error, in one line."""
-    return ' '.join(str(_of_driver(error)).split())
+    """What the driver says of an error, in one line. Values of a statement are left out."""
+    said = re.split(r'\n(?:DETAIL|CONTEXT|LINE \d+):', str(_of_driver(error)))[0]
+    return ' '.join(said.split())
 
 
 def _unavailable(error: BaseException) -> errors.DatabaseUnavailable:

@@ -48,6 +48,12 @@ _NOT_PUBLIC = (
 _NAT64 = ipaddress.IPv6Network('64:ff9b::/96')
 _COMPATIBLE = ipaddress.IPv6Network('::/96')
 
+# For mask(): where the host begins; what ends a user and password, also for readers who decode
+# or normalize first; and what a host with a port is.
+_START = re.compile(r'.*://|[/\\]{2,}', re.DOTALL)
+_AT = re.compile('[@\N{FULLWIDTH COMMERCIAL AT}\N{SMALL COMMERCIAL AT}]|%40')
+_HOST_AND_PORT = re.compile(r'(\[[^]]*\]|[^:]*)(:[0-9]*)?')
+
 
 class Resolver(typing.Protocol):
     """What this module needs of glance.interfaces.resolver.Resolver."""
@@ -174,13 +180,17 @@ def mask(url: str) -> str:
     """
     url, has_fragment, _fragment = url.partition('#')
     base, has_query, query = url.partition('?')
-    scheme, has_scheme, rest = base.rpartition('://')
+    start = _START.match(base)
+    scheme, rest = (start[0], base[start.end() :]) if start else ('', base)
     host, slash, path = rest.partition('/')
-    if '@' in host:
-        host = '***@' + host.rpartition('@')[2]
-    elif '@' in path and not re.fullmatch(r'(\[[^]]*\]|[^:]*)(:[0-9]*)?', host):
-        host, slash, path = '***@' + path.rpartition('@')[2], '', ''  # the password has a slash
-    masked = scheme + has_scheme + host + slash + path
+    if _AT.search(host):
+        host = '***@' + _AT.split(host)[-1]
+    elif _AT.search(path) and not _HOST_AND_PORT.fullmatch(host):
+        host, slash, path = '***@' + _AT.split(path)[-1], '', ''  # the password has a slash
+    if start and not _HOST_AND_PORT.fullmatch(host.removeprefix('***@')):
+        # What looks like a port is the password of a URL that was cut, or written wrongly.
+        host = host.partition(':')[0] + ':***'
+    masked = scheme + host + slash + re.sub(r';([^=/;]*)=[^/;]*', r';\1=***', path)
     if has_query:
         masked += '?' + re.sub('[^&;]+', _mask_value, query)
     if has_fragment:

@@ -4,7 +4,6 @@ glance.threads.use() must be called before this module is imported.
 """
 
 import collections.abc
-import configparser
 import contextlib
 import importlib.metadata
 import io
@@ -18,7 +17,7 @@ from oslo_log import log
 
 from glance import bootstrap, database, plugins, tried_versions
 from glance import conf as options
-from glance.cmd import _config_files, _files, _log_masking
+from glance.cmd import _config_files, _files, _log_masking, _values
 from glance.domain import errors
 from glance.folders import Folders
 
@@ -51,10 +50,10 @@ def configure(
     Raises ConfigError with the option, the value and the file if something is wrong.
     """
     conf = _read(program, argv, cli_opts)
-    _check_log_config(conf)
+    _values.require_of_libraries(conf)
     try:
         log.setup(conf, 'glance')
-    except (OSError, cfg.Error, ValueError, log.LogConfigError) as error:
+    except Exception as error:  # of whatever kind: logging and its handlers have many
         raise errors.ConfigError(f'The log cannot be set up: {error}') from None
     _log_masking.mask_handlers()
     for sentence in check(conf, executor=runs_tasks(conf)):
@@ -76,7 +75,7 @@ def reload(
     try:
         # Tried on another conf: oslo.config would keep what it read, usable or not.
         trial = _read(program, argv)
-        _check_log_config(trial)
+        _values.require_of_libraries(trial)
         check(trial, executor=runs_tasks(trial))
         changed = conf.mutate_config_files()
     except (Exception, SystemExit) as error:  # whatever it is, the process goes on
@@ -159,33 +158,10 @@ def check(conf: cfg.ConfigOpts, *, executor: bool) -> list[str]:
     """
     _config_files.require_usable(conf)
     own = options.list_opts()
-    _check_values(conf, own)  # they say which plug-ins there are
+    _values.require_all(conf, own)  # they say which plug-ins there are
     of_plugins = bootstrap.register_plugin_opts(conf, executor=executor)
-    _check_values(conf, of_plugins)
+    _values.require_all(conf, of_plugins)
     return list(_config_files.doubts(conf, [*own, *of_plugins]))
-
-
-def _check_log_config(conf: cfg.ConfigOpts) -> None:
-    """Raises ConfigError for a log_config_append whose reading would leave no log at all."""
-    path = conf.log_config_append
-    if not path:
-        return
-    parser = configparser.RawConfigParser()
-    try:
-        with open(path, encoding='utf-8') as file:
-            parser.read_file(file)
-    except OSError as error:
-        raise errors.ConfigError(
-            f'[DEFAULT] log_config_append = {path} cannot be read: {error.strerror}.'
-        ) from None
-    except (configparser.Error, ValueError):
-        parser.clear()
-    missing = {'loggers', 'handlers', 'formatters'} - {*parser.sections()}
-    if missing:
-        raise errors.ConfigError(
-            f'[DEFAULT] log_config_append = {path} is no configuration of logging: it has no '
-            f'[{sorted(missing)[0]}].'
-        )
 
 
 @contextlib.contextmanager
@@ -238,26 +214,5 @@ def log_executor(conf: cfg.ConfigOpts, where: str) -> None:
 
 def fail(program: str, error: Exception) -> int:
     """Print in one sentence why the command cannot do its work; returns its exit status."""
-    print(f'{program}: {error}', file=sys.stderr)
+    print(f'{program}: {_log_masking.mask_text(str(error))}', file=sys.stderr)
     return 1
-
-
-def _check_values(conf: cfg.ConfigOpts, known: _config_files.Options) -> None:
-    """Read each of our options once: oslo.config finds a wrong value only when it is read."""
-    for group, opts in known:
-        for opt in opts:
-            try:
-                (conf if group.name == 'DEFAULT' else conf[group.name])[opt.dest]
-            except (cfg.ConfigFileValueError, cfg.NoSuchOptError) as error:
-                value, file = _config_files.written(conf, group.name, opt)
-                raise errors.ConfigError(
-                    f'[{group.name}] {opt.name} = {value} in {file} cannot be used: '
-                    f'{_reason(error)}.'
-                ) from None
-
-
-def _reason(error: cfg.Error) -> str:
-    """The reason in oslo.config's message. Our sentence has its own words for the rest."""
-    if isinstance(error, cfg.NoSuchOptError):
-        return 'a name follows its dollar sign, which is no option; a dollar sign is written $$'
-    return str(error).rpartition('is not valid: ')[2].rstrip('.')

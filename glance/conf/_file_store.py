@@ -11,11 +11,12 @@ OPTS = [
         sample_default='$state_path/images',
         help='Directory of the images in the store.',
     ),
-    cfg.IntOpt(
+    cfg.Opt(
         'filesystem_store_file_perm',
+        type=_types.Permissions(),
         default=0,
-        min=0,
-        help='Permissions of stored files as a decimal number, as in other services (416 is '
-        '0640). With 0, only the service can read and write them.',
+        help='Permissions of stored files: 0640 or 0o640 is octal, and a number without a '
+        'leading 0 is decimal, as in other services (416 is 0640). With 0, only the service can '
+        'read and write them.',
     ),
 ]

@@ -85,9 +85,9 @@ OPTS = [
         default=[],
         help='Ports that the URL of an import may not contain.',
     ),
-    cfg.URIOpt(
+    cfg.Opt(
         'proxy',
-        schemes=['http'],
+        type=_types.Url('http'),
         secret=True,
         mutable=True,
         help='Proxy for the connections to sources: http://[user:password@]host:port. '

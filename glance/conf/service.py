@@ -62,8 +62,11 @@ OPTS = [
         help='How callers are identified. "noauth": every caller is an administrator of the '
         'project noauth_project. Use it on a single machine only.',
     ),
-    cfg.StrOpt(
-        'noauth_project', default='default', help='The project that owns everything with noauth.'
+    cfg.Opt(
+        'noauth_project',
+        type=_types.Name(),
+        default='default',
+        help='The project that owns everything with noauth.',
     ),
     cfg.BoolOpt(
         'noauth_allow_remote',
@@ -71,9 +74,9 @@ OPTS = [
         help='With noauth, allow to listen on an address that is not loopback, and accept any '
         'Host header. Then everybody who can reach the port is an administrator.',
     ),
-    cfg.URIOpt(
+    cfg.Opt(
         'public_endpoint',
-        schemes=['http', 'https'],
+        type=_types.Url('http', 'https'),
         help='URL of this service for clients, used in Location headers and in the versions '
         'document. Default: the URL of the request.',
     ),

@@ -25,10 +25,11 @@ OPTS = [
         'task_time_to_live',
         default=48,
         min=1,
+        max=876000,
         deprecated_name='task_time_to_live',
         deprecated_group='DEFAULT',
-        help='Hours for which an ended task can be read. After that, "glance-manage task purge" '
-        'deletes it.',
+        help='Hours for which an ended task can be read, at most 100 years. After that, '
+        '"glance-manage task purge" deletes it.',
     ),
     cfg.Opt(
         'work_dir',

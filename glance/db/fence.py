@@ -31,7 +31,7 @@ def write(
 
     Raises LostLease if there is a later claim or the entry is gone, and
     DatabaseGone if the database does not answer. Both drop the run; nothing is
-    written then.
+    written then. Raises WriteRefused if a constraint refuses the write.
     """
 
     def fenced(connection: sa.Connection) -> T:
@@ -44,6 +44,8 @@ def write(
 
     try:
         return database.write(fenced)
+    except errors.WriteRefused:
+        raise
     except errors.DatabaseUnavailable as error:
         raise DatabaseGone(str(error)) from error
 

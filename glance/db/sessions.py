@@ -24,6 +24,8 @@ from glance import threads
 from glance.domain import errors
 
 LOG = logging.getLogger(__name__)
+# oslo.db logs a traceback of each error that it does not know. Each is raised as well.
+logging.getLogger('oslo_db.sqlalchemy.exc_filters').addFilter(lambda record: False)
 
 T = typing.TypeVar('T')
 Function = collections.abc.Callable[[sa.Connection], T]
@@ -137,18 +139,13 @@ class SqliteDatabase(Database):
         self._writer: sa.Connection | None = None
 
     def read(self, function: Function[T]) -> T:
-        try:
-            with self.engine.connect() as connection:
-                return function(connection)
-        except exc.OperationalError as error:
-            raise _unavailable(error) from error
+        with _named(), self.engine.connect() as connection:
+            return function(connection)
 
     def write(self, function: Function[T], *, urgent: bool = False) -> T:
-        try:
+        with _named():
             batcher = self._batcher or self._start_batcher()
             return typing.cast(T, batcher.ask((not urgent, function)))
-        except exc.OperationalError as error:
-            raise _unavailable(error) from error
 
     def _start_batcher(self) -> threads.Batcher:
         with self._starting:
@@ -270,19 +267,12 @@ class ServerDatabase(Database):
         self.engine.dispose()
 
     def _run(self, function: Function[T]) -> T:
-        from oslo_db import exception
-
         def once() -> T:
             with self.engine.begin() as connection:
                 return function(connection)
 
-        try:
+        with _named():
             return typing.cast(T, self._retry(once)())
-        except self.errors as error:
-            passing = (exception.DBConnectionError, exception.DBDeadlock, exc.OperationalError)
-            if isinstance(error, passing) or _is_write_refused(error):
-                raise _unavailable(error) from error
-            raise
 
 
 def _is_serialization_conflict(error: BaseException) -> bool:
@@ -296,13 +286,48 @@ def _is_serialization_conflict(error: BaseException) -> bool:
     )
 
 
-def _is_write_refused(error: BaseException) -> bool:
-    """Whether a server does not let this service write: read-only, or without the right.
+# SQLSTATE of PostgreSQL for what is wrong with a database and not with this service: no rights,
+# read-only, no such database, schema, table or column, no room, no server.
+_OPERATORS = re.compile('42501|25006|3D000|3F000|42P01|42703|(08|53|54|55|57|58|XX)...')
+# Errors of MariaDB and MySQL for the same, where the driver has no OperationalError.
+_OPERATORS_NUMBERS = {1046, 1049, 1054, 1142, 1143, 1146, 1290}
 
-    SQLSTATE 25006 and 42501 of PostgreSQL. Drivers of MariaDB and SQLite have an
-    OperationalError for it.
-    """
-    return getattr(_of_driver(error), 'pgcode', None) in ('25006', '42501')
+
+@contextlib.contextmanager
+def _named() -> collections.abc.Iterator[None]:
+    """Turn errors of the database into ours, after one log line; errors of a statement pass."""
+    try:
+        yield
+    except Exception as error:
+        kind = _kind(error)
+        if kind is None:
+            raise
+        LOG.warning(
+            'The database does not answer as it should: %s',
+            reason(error),
+            extra={'action': 'database_error'},
+        )
+        raise kind from error
+
+
+def _kind(error: Exception) -> errors.DatabaseUnavailable | None:
+    """What to raise for an error of SQLAlchemy or oslo.db. None: it is none of the database."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    inner = getattr(error, 'inner_exception', None) or error
+    original = _of_driver(error)
+    if isinstance(inner, exc.IntegrityError):
+        return errors.WriteRefused()
+    code = getattr(original, 'pgcode', None)
+    number = next(iter(original.args), None)
+    if (
+        isinstance(inner, exc.OperationalError | exc.TimeoutError | exc.DisconnectionError)
+        or type(inner) is exc.DatabaseError  # as of SQLite, if the file is none of a database
+        or names & {'DBConnectionError', 'DBDeadlock'}
+        or (code and _OPERATORS.fullmatch(code))
+        or (isinstance(inner, exc.DBAPIError) and number in _OPERATORS_NUMBERS)
+    ):
+        return errors.DatabaseUnavailable()
+    return None
 
 
 def _of_driver(error: BaseException) -> BaseException:
@@ -315,13 +340,3 @@ def reason(error: BaseException) -> str:
     """What the driver says of an error, in one line. Values of a statement are left out."""
     said = re.split(r'\n(?:DETAIL|CONTEXT|LINE \d+):', str(_of_driver(error)))[0]
     return ' '.join(said.split())
-
-
-def _unavailable(error: BaseException) -> errors.DatabaseUnavailable:
-    """The error to raise, after a log line with the cause."""
-    LOG.warning(
-        'The database does not answer as it should: %s',
-        reason(error),
-        extra={'action': 'database_error'},
-    )
-    return errors.DatabaseUnavailable()

@@ -118,6 +118,13 @@ class DatabaseUnavailable(Unavailable):
         super().__init__('The database cannot be reached or cannot write; try again later.')
 
 
+class WriteRefused(DatabaseUnavailable):
+    """Raised if a constraint of the database refuses a write. A run then fails its task: it
+    would be refused again."""
+
+    code = 'write_refused'
+
+
 class PluginBroke(GlanceError):
     """Raised if a request needs a plug-in that does not work. The log has the reason."""
 

@@ -149,5 +149,32 @@ def test_a_server_that_is_read_only_is_unavailable_for_writes(server):
         opened.write(lambda connection: connection.execute(sa.text('UPDATE pairs SET n = 1')))
     opened.read(lambda connection: connection.execute(sa.text('SELECT * FROM pairs')))
     with pytest.raises(oslo_db.exception.DBError):  # a wrong statement is no fault of the server
-        opened.write(lambda connection: connection.execute(sa.text('UPDATE nothing SET n = 1')))
+        opened.write(lambda connection: connection.execute(sa.text('UPDATE pairs SET n = n +')))
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ('change', 'kind'),
+    [
+        ('ALTER TABLE pairs RENAME TO others', errors.DatabaseUnavailable),
+        ('ALTER TABLE pairs RENAME n TO other', errors.DatabaseUnavailable),
+        ('ALTER TABLE pairs ADD CHECK (n < 1)', errors.WriteRefused),
+    ],
+)
+def test_a_table_that_an_operator_changed_is_one_line_of_the_log(server, caplog, change, kind):
+    server.write(lambda connection: connection.execute(sa.text(change)))
+    with pytest.raises(kind):
+        server.write(lambda connection: add(connection, 1))
+    [line] = caplog.records
+    assert line.exc_info is None
+    assert 'Failing row' not in line.getMessage()
+
+
+def test_a_database_that_was_renamed_is_unavailable(server, caplog):
+    name = server.engine.url.database
+    url = server.engine.url.set(database=f'{name}_of_nobody')
+    opened = sessions.open_database(url.render_as_string(hide_password=False))
+    with pytest.raises(errors.DatabaseUnavailable):
+        numbers(opened)
+    assert len(caplog.records) == 1
     opened.close()

@@ -53,7 +53,7 @@ def test_those_that_share_a_commit_do_not_share_a_failure(numbers):
         try:
             numbers.write(insert(number % 10))
             outcomes[number] = True
-        except sa.exc.IntegrityError:
+        except errors.WriteRefused:
             outcomes[number] = False
 
     writing = [threading.Thread(target=write, args=(number,)) for number in range(20)]
@@ -81,6 +81,22 @@ def test_an_error_of_the_database_is_one_of_ours(numbers):
     with pytest.raises(errors.DatabaseUnavailable):
         numbers.write(lambda connection: connection.execute(sa.text('DELETE FROM nothing')))
     numbers.write(insert(1))  # and it goes on
+
+
+def test_a_write_that_a_constraint_refuses_is_one_line_and_none_of_ours(numbers, caplog):
+    numbers.write(insert(1))
+    with pytest.raises(errors.WriteRefused):
+        numbers.write(insert(1))
+    [line] = caplog.messages
+    assert 'UNIQUE constraint failed' in line
+
+
+def test_a_file_that_is_no_database_is_unavailable(tmp_path):
+    (tmp_path / 'file').write_text('nothing of a database' * 99)
+    opened = sessions.open_database(f'sqlite:///{tmp_path}/file')
+    with pytest.raises(errors.DatabaseUnavailable):
+        opened.read(lambda connection: connection.scalar(COUNT))
+    opened.close()
 
 
 @pytest.mark.parametrize(

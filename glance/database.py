@@ -4,6 +4,7 @@ import collections.abc
 import contextlib
 import fcntl
 import pathlib
+import re
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -39,11 +40,24 @@ def errors_named(
     name  of the database in the message
     """
     try:
+        _connect(database)
         yield database
     except database.errors as error:
         raise errors.ConfigError(f'{name} cannot be used: {sessions.reason(error)}') from None
     finally:
         database.close()
+
+
+def _connect(database: sessions.Database) -> None:
+    """Connect once. Raises ConfigError for a parameter that the driver does not know."""
+    try:
+        database.engine.connect().close()
+    except TypeError as error:  # not wrapped by SQLAlchemy
+        named = re.search("'([^']*)'", str(error))
+        raise errors.ConfigError(
+            '[database] connection has a parameter that its driver does not know'
+            f'{f": {named[1]}" if named else ""}.'
+        ) from None
 
 
 def open_database(conf: cfg.ConfigOpts, folders: Folders) -> sessions.Database:

@@ -61,23 +61,35 @@ def defaults() -> Defaults:
     return Defaults(files, cfg.find_config_dirs(project='glance', prog='glance-api'))
 
 
-def split(argv: collections.abc.Sequence[str] | None) -> tuple[list[str], list[str], list[str]]:
+def split(
+    program: str, argv: collections.abc.Sequence[str] | None
+) -> tuple[list[str], list[str], list[str]]:
     """(files, folders, other arguments) of a command line. None is that of this process."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(program, add_help=False, allow_abbrev=False)
     parser.add_argument('--config-file', action='append', default=[])
     parser.add_argument('--config-dir', action='append', default=[])
     found, others = parser.parse_known_args(sys.argv[1:] if argv is None else list(argv))
     return found.config_file, found.config_dir, others
 
 
+def before_the_command(program: str, argv: collections.abc.Sequence[str] | None) -> list[str]:
+    """A command line whose files and folders come first, as oslo.config wants them."""
+    files, folders, others = split(program, argv)
+    return [
+        *(word for file in files for word in ('--config-file', file)),
+        *(word for folder in folders for word in ('--config-dir', folder)),
+        *others,
+    ]
+
+
 def read_all(
-    argv: collections.abc.Sequence[str] | None, default: Defaults
+    program: str, argv: collections.abc.Sequence[str] | None, default: Defaults
 ) -> list[tuple[str, Sections]]:
     """(file, sections) of all files that a command line leads to, in the order of reading.
 
     Raises ConfigError with the first file or folder that cannot be read.
     """
-    files, folders, _others = split(argv)
+    files, folders, _others = split(program, argv)
     paths = list(files or default.files)
     for folder in folders or default.folders:
         paths += of_folder(folder)

@@ -100,7 +100,7 @@ def _read(
 ) -> cfg.ConfigOpts:
     """The configuration of a command line and its files. Raises ConfigError."""
     default = _files.defaults()
-    found = _files.read_all(argv, default)
+    found = _files.read_all(program, argv, default)
     conf = cfg.ConfigOpts()
     bootstrap.register_opts(conf)
     log.register_options(conf)
@@ -165,18 +165,20 @@ def check(conf: cfg.ConfigOpts, *, executor: bool) -> list[str]:
 
 
 @contextlib.contextmanager
-def errors_explained() -> collections.abc.Iterator[None]:
-    """Turn whatever stops the start of a command into a ConfigError. The log has the
-    traceback at debug."""
+def errors_explained(what: str = 'The start') -> collections.abc.Iterator[None]:
+    """Turn whatever ends a command into a ConfigError. The log has the traceback at debug.
+
+    what  has failed, in the message
+    """
     try:
         yield
     except errors.GlanceError:
         raise
     except Exception as error:
-        LOG.debug('The start failed', exc_info=True)
+        LOG.debug('%s failed', what, exc_info=True)
         reason = _log_masking.mask_text(str(getattr(error, 'orig', None) or error)).strip()
         raise errors.ConfigError(
-            f'The start failed: {type(error).__name__}{f": {reason}" if reason else ""} '
+            f'{what} failed: {reason or type(error).__name__} '
             '(with debug = true the log says where).'
         ) from None
 

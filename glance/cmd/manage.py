@@ -14,7 +14,7 @@ import typing
 from oslo_config import cfg
 
 from glance import database
-from glance.cmd import _start
+from glance.cmd import _files, _start
 from glance.db import migrations, task_repository
 from glance.db.sessions import Database
 from glance.domain import errors
@@ -23,6 +23,7 @@ from glance.domain.task import Status
 from glance.folders import Folders
 
 PROGRAM = 'glance-manage'
+LARGEST_LIMIT = 1000000  # tasks in one list
 PURGE_AT_ONCE = 1000  # tasks deleted in one transaction
 
 
@@ -32,11 +33,18 @@ def _parsers(subparsers: typing.Any) -> None:
         ('sync', db_sync, 'migrate the tables to the newest version'),
         ('upgrade', db_sync, 'the same as sync'),
         ('version', db_version, 'show the version of the tables'),
+        ('load_metadefs', db_load_metadefs, 'do nothing: there are no metadata definitions'),
     ):
-        db.add_parser(name, help=what).set_defaults(action=action)
-        # As scripts of deployments spell it.
-        alias = subparsers.add_parser(f'db_{name}', help=f'the same as db {name}')
-        alias.set_defaults(action=action)
+        for parser in (
+            db.add_parser(name, help=what),
+            # As scripts of deployments spell it.
+            subparsers.add_parser(f'db_{name}', help=f'the same as db {name}'),
+        ):
+            parser.set_defaults(action=action)
+            if action is db_sync:
+                parser.add_argument('version', nargs='?', default='head')
+            elif action is db_load_metadefs:
+                parser.add_argument('ignored', nargs='*')
 
     task = subparsers.add_parser('task', help='tasks').add_subparsers(required=True)
     listing = task.add_parser('list', help='list tasks, the newest first')
@@ -44,7 +52,7 @@ def _parsers(subparsers: typing.Any) -> None:
     listing.add_argument('--limit', type=_positive, default=25)
     listing.set_defaults(action=task_list)
     show = task.add_parser('show', help='show one task as JSON')
-    show.add_argument('task_id')
+    show.add_argument('task_id', type=_text)
     show.set_defaults(action=task_show)
     task.add_parser(
         'purge', help='delete ended tasks that are older than task_time_to_live'
@@ -56,8 +64,9 @@ COMMAND = cfg.SubCommandOpt('command', title='Commands', handler=_parsers)
 
 def main(argv: collections.abc.Sequence[str] | None = None) -> int:
     try:
-        conf = _start.configure(PROGRAM, argv, cli_opts=[COMMAND])
-        with _start.errors_explained():
+        with _start.errors_explained('The command'):
+            arguments = _files.before_the_command(PROGRAM, argv)
+            conf = _start.configure(PROGRAM, arguments, cli_opts=[COMMAND])
             opened = database.open_database(conf, Folders(conf))
             with database.errors_named(opened, 'The database'):
                 conf.command.action(conf, opened)
@@ -67,12 +76,21 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
 
 
 def db_sync(conf: cfg.ConfigOpts, database: Database) -> None:
+    if conf.command.version not in ('head', 'heads', migrations.HEAD):
+        raise errors.ConfigError(
+            f'The tables can be brought to the newest version only, which is {migrations.HEAD}, '
+            f'and not to {conf.command.version}.'
+        )
     before = migrations.sync(database.engine)
     print(f'The database is at version {migrations.HEAD} (it was at {before or "none"}).')
 
 
 def db_version(conf: cfg.ConfigOpts, database: Database) -> None:
     print(migrations.version(database.engine) or 'none')
+
+
+def db_load_metadefs(conf: cfg.ConfigOpts, database: Database) -> None:
+    print('This service has no metadata definitions; nothing was loaded.')
 
 
 def task_list(conf: cfg.ConfigOpts, database: Database) -> None:
@@ -118,9 +136,15 @@ def task_purge(conf: cfg.ConfigOpts, database: Database) -> None:
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError('must be a whole number above 0')
+    if not text.isdecimal() or not 0 < int(text) <= LARGEST_LIMIT:
+        raise argparse.ArgumentTypeError(f'must be a whole number from 1 to {LARGEST_LIMIT}')
     return int(text)
+
+
+def _text(argument: str) -> str:
+    if not argument.isprintable():
+        raise argparse.ArgumentTypeError('must be text')
+    return argument
 
 
 def _time(time: datetime.datetime | None) -> str | None:

@@ -1,6 +1,7 @@
 """/healthcheck for load balancers, by the middleware of oslo.middleware."""
 
 import collections.abc
+import importlib.metadata
 import typing
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -8,7 +9,8 @@ import webob
 from oslo_middleware import healthcheck
 from oslo_middleware.healthcheck import opts
 
-from glance.api import errors
+from glance.api.errors import error_response
+from glance.domain import errors
 
 PATH = '/healthcheck'
 ALLOW = {'Allow': 'GET, HEAD, OPTIONS'}
@@ -34,7 +36,17 @@ class Healthcheck:
         if conf.healthcheck.disable_by_file_path:
             # An operator who names the file wants it checked.
             conf.set_default('backends', ['disable_by_file'], group='healthcheck')
-        self._check = _Check(app, conf)
+        backends = importlib.metadata.entry_points(group=_Check.NAMESPACE)
+        for name in conf.healthcheck.backends:
+            if name not in backends.names:
+                raise errors.ConfigError(
+                    f'[healthcheck] backends = {name} is not known; there are '
+                    f'{", ".join(sorted(backends.names))}.'
+                )
+        try:
+            self._check = _Check(app, conf)
+        except Exception as error:
+            raise errors.ConfigError(f'[healthcheck] cannot be used: {error}') from None
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -51,7 +63,7 @@ class Healthcheck:
             found = webob.Response(status=204, headers=ALLOW)
         elif method in ('POST', 'PUT', 'PATCH', 'DELETE'):
             sentence = f'{method} cannot be used on {PATH}.'
-            found = errors.error_response(environ, 405, sentence, ALLOW)
+            found = error_response(environ, 405, sentence, ALLOW)
         else:
             found = self._app  # it answers unknown methods
         return found

@@ -1,5 +1,6 @@
 """What is true of every request: the pipeline, the table of routes, the forms of errors."""
 
+import json
 import logging
 import os
 
@@ -439,6 +440,60 @@ def test_members_read_and_delete_their_own_images_only(call, make_app, services)
 def test_a_policy_file_that_is_named_must_be_there(make_app):
     with pytest.raises(errors.ConfigError, match=r'/no/such/policy\.yaml does not exist'):
         make_app(oslo_policy__policy_file='/no/such/policy.yaml')
+
+
+@pytest.mark.parametrize('rule', ['role:admin and (', 'admin', 'role:admin or', '%'])
+def test_a_rule_that_cannot_be_parsed_refuses_the_start_in_one_line(make_app, caplog, rule):
+    with pytest.raises(errors.ConfigError, match=r'policy_file = .*: ') as refused:
+        make_app(policy=json.dumps({'get_image': rule}))
+    assert '\n' not in str(refused.value)
+    assert caplog.records == []
+
+
+def test_rules_that_nothing_uses_are_named(make_app, caplog):
+    make_app(
+        policy=json.dumps(
+            {
+                'get_imag': 'role:admin',
+                'publicize_image': 'role:admin',
+                'owners': 'role:member',
+                'others': 'role:reader',
+                'get_image': 'rule:owners or (rule:others)',
+            }
+        )
+    )
+    [line] = caplog.messages
+    assert line.endswith(
+        'has rules that this service does not use: get_imag (did you mean get_image?), '
+        'publicize_image'
+    )
+
+
+def test_a_policy_file_that_becomes_unusable_leaves_the_policies(call, make_app, tmp_path, caplog):
+    app = make_app(policy='get_tasks: "!"', policy_interval=0)
+    (tmp_path / 'policy.yaml').write_text('get_tasks: [')
+    os.utime(tmp_path / 'policy.yaml', (2**31, 2**31))
+    assert call('GET', '/v2/tasks', app=app).status_int == 403
+    [record] = caplog.records
+    assert record.getMessage().startswith('The policies stay as they were: ')
+    assert record.exc_info is None
+    assert call('GET', '/v2/tasks', app=app).status_int == 403
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'fact'),
+    [
+        (
+            {'backends': ['nothing']},
+            r'\[healthcheck\] backends = nothing is not known; there are ',
+        ),
+        ({'allowed_source_ranges': ['all']}, r'\[healthcheck\] cannot be used: .*all'),
+        ({'backends': ['disable_by_file', 'enable_by_files']}, r'\[healthcheck\] cannot be used'),
+    ],
+)
+def test_a_healthcheck_that_cannot_check_refuses_the_start(make_app, overrides, fact):
+    with pytest.raises(errors.ConfigError, match=fact):
+        make_app(**{f'healthcheck__{name}': value for name, value in overrides.items()})
 
 
 def test_a_policy_file_must_be_readable_as_one(make_app):

@@ -11,6 +11,7 @@ from glance import threads
 threads.use(threads.GREEN)  # before anything that knows sockets is imported
 
 import collections.abc
+import contextlib
 import functools
 import ipaddress
 import logging
@@ -121,7 +122,8 @@ def _launch(
     else:
         launcher = launchers.ManyProcesses(conf, reload)
         api = build_service(
-            functools.partial(_build_in_worker, conf), on_serving=launcher.announce
+            functools.partial(_build_in_worker, conf, launcher.first_to_fail),
+            on_serving=launcher.announce,
         )
     gc.freeze()
     gc.enable()
@@ -129,24 +131,33 @@ def _launch(
     return launcher, api
 
 
-def _started(application: bootstrap.Application) -> bootstrap.Application:
-    """Start an application. An error ends the process with a sentence."""
-    try:
-        with _start.errors_explained():
-            application.start()
-    except errors.ConfigError as error:
-        sys.exit(_start.fail(PROGRAM, error))
+def _started(
+    application: bootstrap.Application, tells: collections.abc.Callable[[], bool] = lambda: True
+) -> bootstrap.Application:
+    """Start an application. An error ends the process with a sentence, if this process tells."""
+    with _ends_the_process(tells):
+        application.start()
     return application
 
 
-def _build_in_worker(conf: cfg.ConfigOpts) -> bootstrap.Application:
+def _build_in_worker(
+    conf: cfg.ConfigOpts, tells: collections.abc.Callable[[], bool]
+) -> bootstrap.Application:
     """Build and start the application of a worker. Nothing of it may exist before the fork."""
+    with _ends_the_process(tells):
+        application = bootstrap.Application(conf, Folders(conf, staging=conf.task.conduct))
+    return _started(application, tells)
+
+
+@contextlib.contextmanager
+def _ends_the_process(tells: collections.abc.Callable[[], bool]) -> collections.abc.Iterator[None]:
     try:
         with _start.errors_explained():
-            application = bootstrap.Application(conf, Folders(conf, staging=conf.task.conduct))
+            yield
     except errors.ConfigError as error:
-        sys.exit(_start.fail(PROGRAM, error))
-    return _started(application)
+        if tells():
+            _start.fail(PROGRAM, error)
+        sys.exit(1)
 
 
 def _announce(conf: cfg.ConfigOpts, listener: socket.socket, folders: Folders) -> None:

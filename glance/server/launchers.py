@@ -71,6 +71,17 @@ class ManyProcesses(service.ProcessLauncher):  # type: ignore[misc]
         self._failed = 0
         self._announced, self._announce = os.pipe()
         os.set_blocking(self._announced, False)
+        # Holds one byte until a worker has said why it could not start.
+        self._untold, self._tell = os.pipe()
+        os.set_blocking(self._untold, False)
+        os.write(self._tell, b'1')
+
+    def first_to_fail(self) -> bool:
+        """Whether no worker has said yet why workers cannot start. Called in a worker."""
+        try:
+            return bool(UNPATCHED.read(self._untold, 1))
+        except BlockingIOError:
+            return False
 
     def announce(self) -> None:
         """Tell the parent that this worker serves. Called in a worker."""
@@ -122,6 +133,8 @@ class ManyProcesses(service.ProcessLauncher):  # type: ignore[misc]
             for (pid,) in _PID.iter_unpack(UNPATCHED.read(self._announced, 1024 * _PID.size)):
                 self._serving.add(pid)
                 self._failed = 0
+                self.first_to_fail()  # takes the byte, if it is there
+                os.write(self._tell, b'1')  # what fails later has another reason
         except BlockingIOError:
             pass
 

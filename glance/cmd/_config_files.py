@@ -100,6 +100,15 @@ def _require_option(conf: cfg.ConfigOpts, option: tuple[str, str, str, str]) -> 
         )
 
 
+def of_log(conf: cfg.ConfigOpts) -> str:
+    """ " with ... in FILE" for the options of the log that a file has; '' if there are none."""
+    known = of_libraries()['default'].keys() - {opt.dest for opt in _OF_SERVICE}
+    for file, found in sections(conf):
+        if names := known.intersection(found.get('DEFAULT', {})):
+            return f' with [DEFAULT] {_list(names)} in {file}'
+    return ''
+
+
 def doubts(conf: cfg.ConfigOpts, known: Options) -> collections.abc.Iterator[str]:
     """A sentence for each option that nothing reads, or for all of a section.
 

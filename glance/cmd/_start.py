@@ -54,7 +54,10 @@ def configure(
     try:
         log.setup(conf, 'glance')
     except Exception as error:  # of whatever kind: logging and its handlers have many
-        raise errors.ConfigError(f'The log cannot be set up: {error}') from None
+        reason = f'{error.filename}: {error.strerror}' if isinstance(error, OSError) else error
+        raise errors.ConfigError(
+            f'The log cannot be set up{_config_files.of_log(conf)}: {reason}'
+        ) from None
     _log_masking.mask_handlers()
     for sentence in check(conf, executor=runs_tasks(conf)):
         LOG.warning('%s', sentence)
@@ -127,9 +130,29 @@ def _read(
             raise _wrong_value(said.getvalue(), found) from None
         print(said.getvalue(), end='', file=sys.stderr)
         raise
+    except cfg.NoSuchOptError as error:
+        raise _wrong_dollar(error.opt_name, found) from None
     except (cfg.Error, OSError) as error:
         raise errors.ConfigError(f'The configuration cannot be read: {error}') from None
     return conf
+
+
+def _wrong_dollar(name: str, found: list[tuple[str, _files.Sections]]) -> errors.ConfigError:
+    """The error for a value that refers to an option that does not exist.
+
+    found  (file, sections) of all files
+    """
+    where = next(
+        (
+            f'[{section}] {option} in {file}'
+            for file, sections in reversed(found)
+            for section, values in sections.items()
+            for option, texts in values.items()
+            if re.search(rf'\$\{{?{re.escape(name)}', texts[-1])
+        ),
+        'The configuration',
+    )
+    return errors.ConfigError(f'{where} cannot be used: {_values.DOLLAR}.')
 
 
 def _wrong_value(said: str, found: list[tuple[str, _files.Sections]]) -> errors.ConfigError:

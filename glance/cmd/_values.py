@@ -17,6 +17,7 @@ from glance.domain.import_filter import mask
 LARGEST = 2**31 - 1
 # Options of libraries whose smallest number is not 0; the libraries have no limits.
 _SMALLEST = {'log_rotate_interval': 1}
+DOLLAR = 'a name follows its dollar sign, which is no option; a dollar sign is written $$'
 _FORMATS = (
     'logging_context_format_string',
     'logging_default_format_string',
@@ -84,12 +85,7 @@ def require(conf: cfg.ConfigOpts, group: str, opt: cfg.Opt) -> typing.Any:
     try:
         value = (conf if group == 'DEFAULT' else conf[group])[opt.dest]
     except cfg.NoSuchOptError:
-        raise _refused(
-            conf,
-            group,
-            opt,
-            'a name follows its dollar sign, which is no option; a dollar sign is written $$',
-        ) from None
+        raise _refused(conf, group, opt, DOLLAR) from None
     except cfg.ConfigFileValueError as error:
         hidden = opt.secret and not isinstance(opt.type, _types.Url)
         raise _refused(conf, group, opt, '' if hidden else _reason(error)) from None

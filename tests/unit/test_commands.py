@@ -52,6 +52,9 @@ def of(command):
         ('api', '# käse'.encode('latin-1'), 'is not text in UTF-8: see line 1'),
         ('conductor', '[DEFAULT]\n'.encode('utf-16'), 'begins with a byte order mark'),
         ('manage', b'[DEFAULT]\ndebug = maybe\n', '[DEFAULT] debug = maybe in '),
+        ('manage', b'[DEFAULT]\nlog_dir = $nothing\n', '[DEFAULT] log_dir in '),
+        ('manage', b'[DEFAULT]\nlog_file = /no/file\n', '[DEFAULT] log_file in '),
+        ('manage', b'[DEFAULT]\ndefault_log_levels = a=B\n', '[DEFAULT] default_log_levels in '),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(run, tmp_path, command, content, fact):

@@ -44,7 +44,7 @@ def test_networks_are_written_with_or_without_brackets(read, written, networks):
         ('allowed_networks = 10.0.0.1/8', 'has host bits set'),
         ('allowed_networks = inside', 'does not appear to be an IPv4 or IPv6 network'),
         ('allowed_networks = 10.0.0.0/33', 'does not appear to be'),
-        ('proxy = ftp://proxy.example', 'scheme'),
+        ('proxy = ftp://proxy.example', 'no URL of the form http:'),
         ('total_timeout = -1', 'greater than or equal to 0'),
         ('minimum_rate = fast', 'fast'),
     ],

@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from glance import enabled_stores
 from glance.cmd import _files
+from glance.conf import _types
 from glance.domain import errors
 
 Options = collections.abc.Sequence[tuple[cfg.OptGroup, list[cfg.Opt]]]
@@ -150,7 +151,8 @@ def _of_section(
         close = [plain] if plain in known else difflib.get_close_matches(name, known, 1, 0.8)
         if close:
             opt = known[close[0]]
-            value = '***' if opt.secret else values[name][-1]
+            hidden = opt.secret or isinstance(opt.type, _types.Url)
+            value = '***' if hidden else values[name][-1]
             yield (
                 f'[{section}] {name} = {value} in {file} is not an option; '
                 f'did you mean {close[0]}?'

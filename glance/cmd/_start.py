@@ -125,6 +125,7 @@ def _read(
                 default_config_files=default.files,
                 default_config_dirs=default.folders,
             )
+        print(said.getvalue(), end='', file=sys.stderr)
     except SystemExit as error:
         if error.code == 1:  # not of the command line, but a value in a file
             raise _wrong_value(said.getvalue(), found) from None

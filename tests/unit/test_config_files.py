@@ -204,6 +204,7 @@ def test_a_url_that_is_none_is_not_repeated(check, section, option, url):
         ),
         ('[glance_store]\nstores = file\n', 'not read: stores.'),
         ('[database]\nmax_retries = 1\n', '[database] in {} has options that this service does'),
+        (f'[DEFAULT]\npublic_endpoin = u:{SECRET}@h\n', 'public_endpoin = *** in {} is not'),
         (f'[database]\nconection = {SECRET}\n', 'conection = *** in {} is not an option; did'),
         ('[oslo_policy]\nenforce_scope = 1\n', 'not read: enforce_scope.'),
         ('[cors]\nallowed_origin = *\n', '[cors] in {} is a section that this service does not'),

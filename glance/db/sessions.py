@@ -291,6 +291,7 @@ def _is_serialization_conflict(error: BaseException) -> bool:
 _OPERATORS = re.compile('42501|25006|3D000|3F000|42P01|42703|(08|53|54|55|57|58|XX)...')
 # Errors of MariaDB and MySQL for the same, where the driver has no OperationalError.
 _OPERATORS_NUMBERS = {1046, 1049, 1054, 1142, 1143, 1146, 1290}
+_CHECK_FAILED = {3819, 4025}  # of MySQL and MariaDB, no IntegrityError of the driver
 
 
 @contextlib.contextmanager
@@ -315,16 +316,16 @@ def _kind(error: Exception) -> errors.DatabaseUnavailable | None:
     names = {cls.__name__ for cls in type(error).__mro__}
     inner = getattr(error, 'inner_exception', None) or error
     original = _of_driver(error)
-    if isinstance(inner, exc.IntegrityError):
-        return errors.WriteRefused()
     code = getattr(original, 'pgcode', None)
-    number = next(iter(original.args), None)
+    number = next(iter(original.args), None) if isinstance(inner, exc.DBAPIError) else None
+    if isinstance(inner, exc.IntegrityError) or number in _CHECK_FAILED:
+        return errors.WriteRefused()
     if (
         isinstance(inner, exc.OperationalError | exc.TimeoutError | exc.DisconnectionError)
         or type(inner) is exc.DatabaseError  # as of SQLite, if the file is none of a database
         or names & {'DBConnectionError', 'DBDeadlock'}
         or (code and _OPERATORS.fullmatch(code))
-        or (isinstance(inner, exc.DBAPIError) and number in _OPERATORS_NUMBERS)
+        or number in _OPERATORS_NUMBERS
     ):
         return errors.DatabaseUnavailable()
     return None

@@ -124,6 +124,11 @@ class WriteRefused(DatabaseUnavailable):
 
     code = 'write_refused'
 
+    def __init__(self) -> None:
+        super(DatabaseUnavailable, self).__init__(
+            'A constraint of the database refuses a write; the log of the service names it.'
+        )
+
 
 class PluginBroke(GlanceError):
     """Raised if a request needs a plug-in that does not work. The log has the reason."""

@@ -26,6 +26,13 @@ def import_filter(conf: cfg.ConfigOpts) -> ImportFilter:
     return made
 
 
+def file_arguments(conf: cfg.ConfigOpts) -> list[str]:
+    """The command-line arguments that name the same configuration files."""
+    files = [word for path in conf.config_file or () for word in ('--config-file', path)]
+    folders = [word for path in conf.config_dir or () for word in ('--config-dir', path)]
+    return files + folders
+
+
 def image_limits(conf: cfg.ConfigOpts) -> image.Limits:
     """What the properties and tags of an image may be."""
     return image.Limits(

@@ -70,6 +70,7 @@ def reload(
     program: str,
     argv: collections.abc.Sequence[str] | None,
     runs_tasks: collections.abc.Callable[[cfg.ConfigOpts], bool],
+    cli_opts: collections.abc.Sequence[cfg.Opt] = (),
 ) -> bool:
     """Read the configuration files again. Returns False if they are unusable; nothing changes.
 
@@ -77,7 +78,7 @@ def reload(
     """
     try:
         # Tried on another conf: oslo.config would keep what it read, usable or not.
-        trial = _read(program, argv)
+        trial = _read(program, argv, cli_opts)
         _values.require_of_libraries(trial)
         check(trial, executor=runs_tasks(trial))
         changed = conf.mutate_config_files()

@@ -116,7 +116,7 @@ def _launch(
     launcher: launchers.OneProcess | launchers.ManyProcesses
     if conf.workers == 1:
         # Built here and not in the service's green thread, so that an error ends the start.
-        application = bootstrap.Application(conf, folders)
+        application = bootstrap.Application(conf, folders, has_children=True)
         api = build_service(functools.partial(_started, application))
         launcher = launchers.OneProcess(conf, reload)
     else:
@@ -145,7 +145,9 @@ def _build_in_worker(
 ) -> bootstrap.Application:
     """Build and start the application of a worker. Nothing of it may exist before the fork."""
     with _ends_the_process(tells):
-        application = bootstrap.Application(conf, Folders(conf, staging=conf.task.conduct))
+        application = bootstrap.Application(
+            conf, Folders(conf, staging=conf.task.conduct), has_children=True
+        )
     return _started(application, tells)
 
 

@@ -19,8 +19,10 @@ from oslo_service import opts as service_options
 
 from glance import bootstrap, database
 from glance.cmd import _start
+from glance.components import SharedComponents
 from glance.domain import errors
 from glance.folders import Folders
+from glance.runner import Runner
 from glance.server import file_limit, signals
 
 LOG = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
             runner = _build(conf)
     except errors.ConfigError as error:
         return _start.fail(PROGRAM, error)
-    _conduct(conf, runner, functools.partial(_start.reload, conf, PROGRAM, argv, _runs_tasks))
+    reload = functools.partial(_start.reload, conf, PROGRAM, argv, _runs_tasks)
+    conduct(conf, runner, reload, _start.grace(conf))
     return 0
 
 
@@ -44,21 +47,23 @@ def _runs_tasks(_conf: cfg.ConfigOpts) -> bool:
     return True
 
 
-def _build(conf: cfg.ConfigOpts) -> bootstrap.Runner:
+def _build(conf: cfg.ConfigOpts) -> Runner:
     bootstrap.check_executor(conf, processes=1)
     folders = Folders(conf)
     _start.log_paths(conf, folders)
     _start.log_executor(conf, 'this process; it serves no requests')
     database.prepare_database(conf, folders)
-    return bootstrap.Runner(conf, folders, bootstrap.SharedComponents(conf, folders))
+    parts = SharedComponents(conf, folders)
+    return Runner(conf, folders, parts, has_children=True)
 
 
-def _conduct(
-    conf: cfg.ConfigOpts, runner: bootstrap.Runner, reload: collections.abc.Callable[[], bool]
+def conduct(
+    conf: cfg.ConfigOpts, runner: Runner, reload: collections.abc.Callable[[], bool], grace: float
 ) -> None:
     """Run tasks until a signal asks to stop.
 
     reload  reads the configuration again
+    grace   seconds that tasks get to end before they are handed back
     """
     file_limit.raise_soft_limit()  # each import holds a connection and a file
     received = signals.ProcessSignals()
@@ -68,7 +73,7 @@ def _conduct(
         reload()
     received.kill_on_next(conf.graceful_shutdown_timeout)
     LOG.info('Stopping: no new tasks')
-    runner.stop(_start.grace(conf))
+    runner.stop(grace)
     LOG.info('Stopped')
 
 

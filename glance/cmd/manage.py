@@ -15,7 +15,7 @@ from oslo_config import cfg
 
 from glance import database
 from glance.cmd import _files, _start
-from glance.db import migrations, task_repository
+from glance.db import migrations, task_queue, task_repository
 from glance.db.sessions import Database
 from glance.domain import errors
 from glance.domain.listing import Listing
@@ -105,6 +105,7 @@ def task_list(conf: cfg.ConfigOpts, database: Database) -> None:
 def task_show(conf: cfg.ConfigOpts, database: Database) -> None:
     migrations.require_current(database.engine)
     task = task_repository.SqlTaskRepository(database).get(conf.command.task_id)
+    queue = task_queue.SqlTaskQueue(database, time_to_live=conf.task.task_time_to_live)
     print(
         json.dumps(
             {
@@ -120,6 +121,7 @@ def task_show(conf: cfg.ConfigOpts, database: Database) -> None:
                 'message': task.message,
                 'result': task.result,
                 'input': task.input,
+                'queue': queue.counts(task.id),
             },
             indent=2,
         )

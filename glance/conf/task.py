@@ -74,8 +74,10 @@ OPTS = [
         default=3,
         min=1,
         mutable=True,
-        help='How many times in a row the process that runs a task may die while the task makes '
-        'no progress. Then the task fails.',
+        help='How many times in a row a run of a task may end without progress by the fault of '
+        'the task: it stalls, or its process dies while it runs this task only. Then the task '
+        'fails. Tasks whose processes die twice in a row run in a child process, so that they '
+        'harm no others.',
     ),
     cfg.FloatOpt(
         'stall_timeout',

@@ -10,6 +10,7 @@ from glance.db import entries
 from glance.db.models import now, task_queue, tasks, utcnow
 from glance.domain.entry import Claim, Outcome
 from glance.domain.lease import Lease, Progress
+from glance.domain.suspects import PAUSES, SUSPECT_DEATHS, SuspectGroup
 from glance.domain.task import Status
 
 # The message of a task whose entry is damaged.
@@ -17,10 +18,30 @@ UNREADABLE = 'The entry of the task in the queue cannot be read; what it was to 
 
 _c = task_queue.c
 
-# The last claim got further than the claims before it.
-_GOT_FURTHER = sa.or_(
-    _c.furthest_step > _c.begun_step,
-    sa.and_(_c.furthest_step == _c.begun_step, _c.furthest_bytes > _c.begun_bytes),
+
+def got_further(step: typing.Any, bytes_done: typing.Any) -> sa.ColumnElement[bool]:
+    """Whether this progress is more than there was when the last claim began."""
+    return sa.or_(
+        step > _c.begun_step, sa.and_(step == _c.begun_step, bytes_done > _c.begun_bytes)
+    )
+
+
+# What expires_at is once the end of a lease has been counted as a death or as an attempt.
+COUNTED = -1
+
+# The lease was not handed back, and its end has not been counted. One bound stands for the index.
+_EXPIRED = sa.and_(_c.expires_at >= 0, _c.expires_at < now())
+
+_GOT_FURTHER = got_further(_c.furthest_step, _c.furthest_bytes)
+
+_COUNT_DEATHS = (
+    sa.update(task_queue)
+    .where(_c.task_id.in_(sa.bindparam('ids', expanding=True)))
+    .values(
+        deaths=sa.case((_GOT_FURTHER, 0), else_=_c.deaths + 1),
+        attempts=sa.case((_GOT_FURTHER, 0), else_=_c.attempts),
+        expires_at=COUNTED,
+    )
 )
 
 # The order matters: on MySQL, an assignment sees the values of those before it.
@@ -28,15 +49,6 @@ _CLAIM_ENTRIES = (
     sa.update(task_queue)
     .where(_c.task_id.in_(sa.bindparam('ids', expanding=True)))
     .ordered_values(
-        (
-            _c.attempts,
-            sa.case(
-                # No process died: the entry is new, or it was handed back.
-                (_c.owner.is_(None), _c.attempts),
-                (_GOT_FURTHER, 0),
-                else_=_c.attempts + 1,
-            ),
-        ),
         (_c.begun_step, _c.furthest_step),
         (_c.begun_bytes, _c.furthest_bytes),
         (_c.lease, _c.lease + 1),
@@ -56,8 +68,27 @@ _SET_PROCESSING = (
 
 _SELECT_IMAGE_ID = sa.select(tasks.c.image_id).where(tasks.c.id == sa.bindparam('task'))
 
+# The entry has no lease. In this form no index on expires_at serves it: that one
+# would let a claim sort all that waits.
+_FREE = sa.func.coalesce(_c.expires_at, COUNTED) == COUNTED
+IS_HELD = sa.not_(_FREE)
+
 # The entry has no lease, or its lease has expired.
-_CLAIMABLE = sa.or_(_c.expires_at.is_(None), _c.expires_at < now())
+_CLAIMABLE = sa.or_(_FREE, _EXPIRED)
+
+_IS_SUSPECT = _c.deaths >= SUSPECT_DEATHS
+_PAUSE_IS_OVER = sa.or_(
+    _c.attempts == 0,
+    _c.touched
+    + sa.case(*((_c.attempts <= n, pause) for n, pause in enumerate(PAUSES)), else_=PAUSES[-1])
+    < now(),
+)
+_SELECT_SUSPECTS = (
+    sa.select(_c.deaths, sa.func.count())
+    .where(_IS_SUSPECT, _FREE, _PAUSE_IS_OVER)
+    .group_by(_c.deaths)
+    .order_by(_c.deaths)
+)
 
 
 def claim(
@@ -68,12 +99,21 @@ def claim(
     seconds: float,
     versions: collections.abc.Mapping[str, int],
     running: collections.abc.Collection[str],
+    suspects: SuspectGroup | None,
+    suspects_here: bool,
 ) -> list[Claim]:
     """TaskQueue.claim() in a transaction."""
+    _count_deaths(connection, running)
+    if suspects is None and suspects_here:
+        first = connection.execute(_first_suspect(versions, running)).first()
+        if first is not None:
+            if running:
+                return []  # a suspect runs alone: when the others have ended, or alone already
+            limit, suspects = 1, SuspectGroup(first.deaths, 1)
     predecessors = {
         row.task_id: row.owner
         # As many rows more as may have to be left out.
-        for row in connection.execute(_candidates(limit + len(running), versions))
+        for row in connection.execute(_candidates(limit + len(running), versions, suspects))
         if row.task_id not in running
     }
     ids = list(predecessors)[:limit]
@@ -98,12 +138,39 @@ def unclaimable(
     return [(type_, version, count) for type_, version, count in connection.execute(statement)]
 
 
+def suspects(connection: sa.Connection) -> list[tuple[int, int]]:
+    """TaskQueue.suspects() in a transaction."""
+    return [(deaths, count) for deaths, count in connection.execute(_SELECT_SUSPECTS)]
+
+
+def _count_deaths(connection: sa.Connection, running: collections.abc.Collection[str]) -> None:
+    """Note for each lease that has expired that its holder died, once."""
+    expired = sa.select(_c.task_id).where(_EXPIRED).with_for_update(skip_locked=True)
+    ids = [task_id for task_id in connection.scalars(expired) if task_id not in running]
+    if ids:
+        connection.execute(_COUNT_DEATHS, {'ids': ids})
+
+
+def _first_suspect(
+    versions: collections.abc.Mapping[str, int], running: collections.abc.Collection[str]
+) -> sa.Select[tuple[int]]:
+    """The deaths of one suspect that can run in this process, or runs in it."""
+    waits = sa.and_(_FREE, _PAUSE_IS_OVER, _is_known(versions))
+    return (
+        sa.select(_c.deaths)
+        .where(_IS_SUSPECT, sa.or_(waits, _c.task_id.in_(list(running))))
+        .order_by(_c.deaths)
+        .limit(1)
+    )
+
+
 def _candidates(
-    limit: int, versions: collections.abc.Mapping[str, int]
+    limit: int, versions: collections.abc.Mapping[str, int], group: SuspectGroup | None
 ) -> sa.Select[tuple[str, str | None]]:
+    wanted = [_c.deaths == group.deaths, _PAUSE_IS_OVER] if group else [sa.not_(_IS_SUSPECT)]
     return (
         sa.select(_c.task_id, _c.owner)
-        .where(_CLAIMABLE, _is_known(versions))
+        .where(_FREE, _is_known(versions), *wanted)
         .order_by(_c.priority.desc(), _c.posted_at, _c.task_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -148,6 +215,8 @@ def _claim(connection: sa.Connection, row: sa.Row[typing.Any], predecessor: str 
         cancel_requested=row.cancel_requested,
         request_id=row.request_id,
         predecessor=predecessor,
+        deaths=row.deaths,
+        last_death=row.last_death,
     )
 
 

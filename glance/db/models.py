@@ -83,11 +83,22 @@ task_queue = sa.Table(
     # the best progress at the time of the present claim
     sa.Column('begun_step', sa.Integer, nullable=False, default=0),
     sa.Column('begun_bytes', sa.BigInteger, nullable=False, default=0),
+    # how often in a row its process died, and how it last died of this task
+    sa.Column('deaths', sa.Integer, nullable=False, default=0),
+    sa.Column('last_death', Name(255)),
     sa.Column('outcome', Name(30)),
     sa.Column('message', LongText),
     sa.Column('cancel_requested', sa.Boolean, nullable=False, default=False),
-    sa.Index('ix_task_queue_next', 'priority', 'posted_at', 'task_id'),
     sa.Index('ix_task_queue_owner', 'owner'),
+    sa.Index('ix_task_queue_expires_at', 'expires_at'),
+    sa.Index('ix_task_queue_deaths', 'deaths'),
+)
+# The order of claims: without DESC, a claim would sort all that waits.
+sa.Index(
+    'ix_task_queue_next',
+    task_queue.c.priority.desc(),
+    task_queue.c.posted_at,
+    task_queue.c.task_id,
 )
 
 images = sa.Table(

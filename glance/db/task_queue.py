@@ -16,6 +16,7 @@ from glance.domain import errors
 from glance.domain.entry import Claim, Held, Outcome
 from glance.domain.lease import Lease, LostLease, Progress
 from glance.domain.leftover import Leftover
+from glance.domain.suspects import SuspectGroup
 from glance.domain.task import Status
 from glance.interfaces.queue import TaskQueue
 from glance.interfaces.writes import Write
@@ -41,6 +42,10 @@ _SELECT_HELD = sa.select(_c.task_id, _c.lease, _c.cancel_requested).where(
 )
 
 _SELECT_STATE = sa.select(_c.outcome, _c.message, _c.cancel_requested).where(
+    _c.task_id == sa.bindparam('entry')
+)
+
+_SELECT_COUNTS = sa.select(_c.lease.label('claims'), _c.attempts, _c.deaths, _c.last_death).where(
     _c.task_id == sa.bindparam('entry')
 )
 
@@ -75,13 +80,32 @@ class SqlTaskQueue(TaskQueue):
         seconds: float,
         versions: collections.abc.Mapping[str, int],
         running: collections.abc.Collection[str] = (),
+        suspects: SuspectGroup | None = None,
     ) -> list[Claim]:
         def take(connection: sa.Connection) -> list[Claim]:
             return claims.claim(
-                connection, holder, limit, seconds=seconds, versions=versions, running=running
+                connection,
+                holder,
+                limit,
+                seconds=seconds,
+                versions=versions,
+                running=running,
+                suspects=suspects,
+                suspects_here=self.suspects_here,
             )
 
         return self._database.write(take)
+
+    def suspects(self) -> list[tuple[int, int]]:
+        return self._database.read(claims.suspects)
+
+    def blame(self, lease: Lease, death: str) -> None:
+        statement = (
+            sa.update(task_queue)
+            .where(_c.task_id == lease.task_id, _c.lease == lease.number)
+            .values(attempts=_c.attempts + 1, last_death=death)
+        )
+        self._database.write(lambda connection: connection.execute(statement))
 
     def unclaimable(
         self, versions: collections.abc.Mapping[str, int]
@@ -109,20 +133,40 @@ class SqlTaskQueue(TaskQueue):
         if rows:
             self._database.write(lambda connection: connection.execute(_RENEW_LEASE, rows))
 
+    def counts(self, task_id: str) -> dict[str, typing.Any]:
+        """How often the runs of a queued task ended without progress; empty if it has ended.
+
+        Its keys are claims, attempts, deaths and last_death.
+        """
+        row = self._database.read(
+            lambda connection: connection.execute(_SELECT_COUNTS, {'entry': task_id}).one_or_none()
+        )
+        return dict(row._mapping) if row is not None else {}
+
     def held(self, holder: str) -> list[Held]:
         rows = self._database.read(
             lambda connection: connection.execute(_SELECT_HELD, {'holder': holder}).all()
         )
         return [Held(Lease(row.task_id, row.lease), row.cancel_requested) for row in rows]
 
-    def release(self, lease: Lease, best_progress: Progress, *, died: bool = False) -> None:
-        # An entry with a holder whose lease has expired looks as if the process had died.
-        freed = {'expires_at': 0} if died else {'owner': None, 'expires_at': None}
+    def release(self, lease: Lease, best_progress: Progress, *, stalled: bool = False) -> None:
+        further = claims.got_further(*map(sa.literal, best_progress))
         statement = (
             sa.update(task_queue)
             .where(_c.task_id == lease.task_id, _c.lease == lease.number)
-            .values(furthest_step=best_progress.step, furthest_bytes=best_progress.bytes, **freed)
+            .values(
+                attempts=sa.case((further, 0), else_=_c.attempts + int(stalled)),
+                deaths=sa.case((further, 0), else_=_c.deaths),
+                furthest_step=best_progress.step,
+                furthest_bytes=best_progress.bytes,
+            )
         )
+        if stalled:
+            # The holder stays known, because the run may still write to its files. A second
+            # call counts nothing.
+            statement = statement.where(claims.IS_HELD).values(expires_at=claims.COUNTED)
+        else:
+            statement = statement.values(owner=None, expires_at=None)
         self._database.write(lambda connection: connection.execute(statement))
 
     def expire(self, holders: collections.abc.Collection[str]) -> int:

@@ -40,6 +40,7 @@ _INSERT_ENTRY = sa.insert(task_queue).values(
     furthest_bytes=0,
     begun_step=0,
     begun_bytes=0,
+    deaths=0,
     cancel_requested=False,
     **{
         name: sa.bindparam(name)

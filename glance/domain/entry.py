@@ -63,7 +63,7 @@ class Claim:
     type: str
     flow_version: int
     work: dict[str, typing.Any]
-    attempts: int  # earlier claims in a row that died and got no further
+    attempts: int  # earlier claims in a row that got no further, by the fault of this task
     best_progress: Progress  # the best of all claims so far
     outcome: str | None  # written by an earlier claim that died before it cleaned up
     message: str
@@ -72,6 +72,8 @@ class Claim:
     predecessor: str | None = (
         None  # the process that held the task before and did not hand it back
     )
+    deaths: int = 0  # earlier claims in a row that got no further because their process died
+    last_death: str | None = None  # how the process died that ran this task only
 
     @property
     def resumed(self) -> bool:

@@ -258,8 +258,9 @@ class AttemptsUsedUp(TaskFailed):
 
     code = 'attempts_used_up'
 
-    def __init__(self, attempts: int, step: str):
+    def __init__(self, attempts: int, step: str, last_death: str | None = None):
+        last = f' The process that last ran it alone was ended by {last_death}.'
         super().__init__(
             f'Given up after {attempts} attempts. Each ended because its process died or made '
-            f'no progress; none got further than step "{step}".'
+            f'no progress; none got further than step "{step}".{last if last_death else ""}'
         )

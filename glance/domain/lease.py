@@ -10,6 +10,7 @@ claim continues.
     Drop
       LostLease     a later claim holds the task
       HandBack      this process is stopping
+        Acquitted     a suspect got further, and is no suspect any more
         NoFreeThread  every thread that runs steps is blocked in this process
       DatabaseGone  the database does not answer
       Stalled       no progress for stall_timeout
@@ -55,6 +56,10 @@ class HandBack(Drop):
 
 class NoFreeThread(HandBack):
     """Every thread that runs steps is blocked; the task goes back to the queue."""
+
+
+class Acquitted(HandBack):
+    """A suspect got further than before; it goes back to those that are no suspects."""
 
 
 class DatabaseGone(Drop):

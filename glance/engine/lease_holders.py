@@ -32,8 +32,9 @@ class LeaseHolder:
 
     def __init__(self, folder: pathlib.Path, name: str, descriptor: int, boot: str = '') -> None:
         self._folder = folder
-        self._descriptor: int | None = descriptor
+        self._locked = True
         self._boot = boot
+        self.descriptor = descriptor
         self.name = name
 
     @classmethod
@@ -61,6 +62,20 @@ class LeaseHolder:
         os.rename(unnamed, path)
         return cls(folder, name, descriptor, boot)
 
+    @classmethod
+    def adopt(
+        cls,
+        folder: str | os.PathLike[str],
+        name: str,
+        descriptor: int,
+        boot_id: pathlib.Path = _BOOT_ID,
+    ) -> typing.Self:
+        """Take over a name that the parent of this process has registered.
+
+        descriptor  of its locked file, inherited from the parent
+        """
+        return cls(pathlib.Path(folder), name, descriptor, _boot(boot_id))
+
     def dead(self, names: collections.abc.Iterable[str]) -> list[str]:
         """The holders among these that were processes of this host and are gone."""
         return [name for name in names if self.is_dead(name)]
@@ -84,18 +99,30 @@ class LeaseHolder:
 
         holding  the names of all holders of leases
         """
-        kept = {_file_of(name) for name in (*holding, self.name)}
-        for path in self._folder.glob('*.owner'):
-            if path.name not in kept and _can_be_locked(path):
-                path.unlink(missing_ok=True)
+        kept = {_file_of(name) for name in holding}
+        for name in self.unlocked() - kept:
+            (self._folder / name).unlink(missing_ok=True)
+
+    def unlocked(self) -> set[str]:
+        """The names of the files of processes that are gone."""
+        own = _file_of(self.name)
+        return {
+            path.name
+            for path in self._folder.glob('*.owner')
+            if path.name != own and _can_be_locked(path)
+        }
 
     def release(self) -> None:
         """Give the name up. Idempotent."""
-        if self._descriptor is None:
-            return
-        (self._folder / _file_of(self.name)).unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._descriptor = None
+        if self._locked:
+            (self._folder / _file_of(self.name)).unlink(missing_ok=True)
+            self.unlock()
+
+    def unlock(self) -> None:
+        """Let the name count as that of a dead process. Idempotent."""
+        if self._locked:
+            os.close(self.descriptor)
+            self._locked = False
 
 
 def _can_be_locked(path: pathlib.Path) -> bool:

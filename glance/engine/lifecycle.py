@@ -16,6 +16,7 @@ from oslo_context import context as oslo_context
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome, plain_work
 from glance.domain.lease import (
+    Acquitted,
     DatabaseGone,
     Drop,
     Ended,
@@ -26,6 +27,7 @@ from glance.domain.lease import (
     RunBroke,
     Stalled,
 )
+from glance.domain.suspects import MAX_DEATHS
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.lease_policy import OUTAGE_PAUSE, LeasePolicy
 from glance.interfaces.executor import FlowRunner, RunResult
@@ -44,6 +46,7 @@ DROP_MESSAGES = {
         'Task %s was handed back to the queue because no thread is free to run its steps; '
         'another run will continue it'
     ),
+    Acquitted: 'Task %s got further and is not suspect any more; another run will continue it',
     LostLease: (
         'Task %s is no longer run by this process because its lease was lost; '
         'another process has claimed or ended it'
@@ -132,7 +135,7 @@ class RunLifecycle:
     def _process(self, claim: Claim) -> None:
         lease = claim.lease
         flow = self._flows[claim.type]
-        spent = claim.attempts >= self._policy.max_attempts
+        spent = claim.attempts >= self._policy.max_attempts or claim.deaths >= MAX_DEATHS
         self._runs.get(lease).spent = spent
         outcome, message = claim.outcome, claim.message
         if outcome != Outcome.SUCCESS:
@@ -168,7 +171,9 @@ class RunLifecycle:
             self._discard(flow, claim)
         if spent:
             error = errors.AttemptsUsedUp(
-                claim.attempts, _step_after(flow, claim.best_progress.step)
+                claim.attempts if claim.attempts >= self._policy.max_attempts else claim.deaths,
+                step_after(flow, claim.best_progress.step),
+                claim.last_death,
             )
             return self._queue.fail(lease, str(error))
         if not resumes and claim.outcome is not None:
@@ -262,7 +267,7 @@ class RunLifecycle:
             time.sleep(self._outage_pause)  # otherwise it would be claimed and dropped at once
         while True:
             try:
-                self._queue.release(lease, run.best_progress, died=isinstance(drop, Stalled))
+                self._queue.release(lease, run.best_progress, stalled=isinstance(drop, Stalled))
                 return
             except errors.DatabaseUnavailable:
                 if self._stopping:
@@ -302,7 +307,7 @@ def _upgraded_work(flow: Flow, claim: Claim) -> Work | None:
         return None
 
 
-def _step_after(flow: Flow, finished: int) -> str:
+def step_after(flow: Flow, finished: int) -> str:
     """The name of the step that follows after so many finished ones."""
     steps = flow.all_steps()
     return steps[min(finished, len(steps) - 1)].name

@@ -152,7 +152,7 @@ class Watchdog:
             task_id,
             extra={'action': 'task_stuck'},
         )
-        self._queue.release(run.claim.lease, run.best_progress, died=True)
+        self._queue.release(run.claim.lease, run.best_progress, stalled=True)
 
     def _hand_back_waiting(self) -> None:
         """Hand back the runs that wait for a step thread while all of those are stuck."""

@@ -7,6 +7,7 @@ import typing
 from glance.domain.entry import Claim, Held
 from glance.domain.lease import Lease, Progress
 from glance.domain.leftover import Leftover
+from glance.domain.suspects import SuspectGroup
 from glance.interfaces.writes import Write
 
 
@@ -14,7 +15,12 @@ class TaskQueue(abc.ABC):
     """The entries of accepted tasks, and their leases. All times are those of the database.
 
     A holder is the name of a process that holds leases.
+
+    suspects_here  whether claim() also gives suspects, one at a time and alone, because
+                   no child process runs them
     """
+
+    suspects_here = True
 
     @abc.abstractmethod
     def claim(
@@ -25,18 +31,30 @@ class TaskQueue(abc.ABC):
         seconds: float,
         versions: collections.abc.Mapping[str, int],
         running: collections.abc.Collection[str] = (),
+        suspects: SuspectGroup | None = None,
     ) -> list[Claim]:
         """Claim the next entries, by priority, then by age.
 
         An entry is claimable if it has no lease, or if its lease has expired. A
-        pending task becomes processing.
+        pending task becomes processing. An expired lease counts as the death of its
+        holder, unless the run got further than those before it.
 
         limit     entries at most
         seconds   the length of the leases
         versions  the flow version that this process knows, by task type; it gets
                   entries of these types up to that version
         running   ids of tasks that this process still runs; it does not get them
+        suspects  claim from this group, by the pauses of glance.domain.suspects; None:
+                  claim what is not suspect, or as suspects_here says
         """
+
+    @abc.abstractmethod
+    def suspects(self) -> list[tuple[int, int]]:
+        """(deaths, number) of the suspects that can be claimed now, the fewest deaths first."""
+
+    @abc.abstractmethod
+    def blame(self, lease: Lease, death: str) -> None:
+        """Count an attempt: the process that ran only this task died, and this is how."""
 
     @abc.abstractmethod
     def unclaimable(
@@ -62,10 +80,10 @@ class TaskQueue(abc.ABC):
         """The leases that this holder still has, and whether their tasks are to be cancelled."""
 
     @abc.abstractmethod
-    def release(self, lease: Lease, best_progress: Progress, *, died: bool = False) -> None:
+    def release(self, lease: Lease, best_progress: Progress, *, stalled: bool = False) -> None:
         """Hand an entry back; it is claimable at once. Does nothing if the lease is lost.
 
-        died  count an attempt, as if the process had died
+        stalled  count an attempt, unless the run got further than those before it
         """
 
     @abc.abstractmethod

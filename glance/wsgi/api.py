@@ -59,7 +59,7 @@ class _Application:
 
     def _build(self) -> None:
         conf = _start.configure(PROGRAM, [], runs_tasks=lambda conf: bool(conf.task.conduct))
-        self._built = bootstrap.build(conf)
+        self._built = bootstrap.build(conf, has_children=True)
         self._built.start()
         self._process = os.getpid()
         self._stopped = False

@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from glance import bootstrap
+from glance.components import SharedComponents
 from glance.folders import Folders
+from glance.runner import Runner
 from glance.testing.observed_queue import PATIENCE
 from glance.testing.source_server import Answer
 from tests.integration.conftest import ADMIN
@@ -21,9 +22,7 @@ def make_runner():
 
     def make(service):
         folders = Folders(service.conf)
-        runner = bootstrap.Runner(
-            service.conf, folders, bootstrap.SharedComponents(service.conf, folders)
-        )
+        runner = Runner(service.conf, folders, SharedComponents(service.conf, folders))
         made.append(runner)
         runner.start()
         return runner

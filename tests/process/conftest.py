@@ -37,11 +37,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def until(true, what):
+def until(true, what, patience=PATIENCE):
     """Wait for a condition of another process; AssertionError if it never comes."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not (found := true()):
-        assert time.monotonic() < end, f'{what} did not happen in {PATIENCE} seconds'
+        assert time.monotonic() < end, f'{what} did not happen in {patience} seconds'
         time.sleep(0.01)
     return found
 

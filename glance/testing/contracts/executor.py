@@ -7,6 +7,7 @@ import pytest
 from glance.domain import errors
 from glance.domain.lease import HandBack
 from glance.domain.leftover import Leftover
+from glance.domain.suspects import MAX_DEATHS, SUSPECT_DEATHS
 from glance.domain.task import Status
 from glance.testing.contracts.executor_stalls import StallContract
 
@@ -170,11 +171,32 @@ class ExecutorContract(StallContract):
         assert self.gate.done == []
         assert self.gate.undone == [('t1', 'discard')]
 
-    def test_a_task_that_kills_its_processes_is_given_up(self) -> None:
-        self.queue.add('t1')
-        for _ in range(3):
+    def _die(self, times: int) -> None:
+        """Let so many processes die during a run of the only task."""
+        for _ in range(times):
             assert self.queue.claim('dead', 1, seconds=30, versions={'test': 1})
             self.queue.expire(['dead'])
+
+    def test_a_task_whose_processes_died_runs_to_its_end(self) -> None:
+        self.queue.add('t1')
+        self._die(MAX_DEATHS - 1)
+        self.executor.start()
+        assert self.queue.end_of('t1') == Status.SUCCESS
+
+    def test_a_suspect_runs_alone_and_the_others_after_it(self) -> None:
+        self.queue.add('t1')
+        self._die(SUSPECT_DEATHS)
+        self.queue.add('t2')
+        self.gate.hold()
+        self.executor.start()
+        self.gate.await_entered(1)
+        assert [run.lease.task_id for run in self.queue.held('this-process')] == ['t1']
+        self.gate.release()
+        assert self.queue.end_of('t1') == self.queue.end_of('t2') == Status.SUCCESS
+
+    def test_a_task_that_kills_its_processes_is_given_up(self) -> None:
+        self.queue.add('t1')
+        self._die(MAX_DEATHS)
         self.executor.start()
         assert self.queue.end_of('t1') == Status.FAILURE
         assert '"first"' in self.queue.status_of('t1')[1]
@@ -234,9 +256,7 @@ class ExecutorContract(StallContract):
 
     def test_a_flow_that_cannot_discard_does_not_keep_its_task(self) -> None:
         self.queue.add('t1')
-        for _ in range(3):
-            assert self.queue.claim('dead', 1, seconds=30, versions={'test': 1})
-            self.queue.expire(['dead'])
+        self._die(MAX_DEATHS)
         self.gate.break_in('t1', 'discard', OSError('busy'))
         self.executor.start()
         assert self.queue.end_of('t1') == Status.FAILURE

@@ -12,6 +12,7 @@ from glance.domain import errors
 from glance.domain.entry import Claim, Entry, Held, Outcome
 from glance.domain.lease import Lease, LostLease, Progress
 from glance.domain.leftover import Leftover
+from glance.domain.suspects import SUSPECT_DEATHS, SuspectGroup
 from glance.domain.task import Status
 from glance.interfaces.writes import Write
 from glance.testing.fakes import writes as fake_writes
@@ -26,11 +27,27 @@ class _Row:
     owner: str | None = None
     expires_at: float | None = None
     attempts: int = 0
+    deaths: int = 0
+    last_death: str | None = None
+    counted: bool = False  # the end of the lease has been counted
     best_progress: Progress = Progress()
     begun: Progress = Progress()
     outcome: str | None = None
     message: str = ''
     cancel_requested: bool = False
+
+    def is_free(self, now: float) -> bool:
+        return self.expires_at is None or self.expires_at < now
+
+    def count_death(self) -> None:
+        """Count the death of the holder, if the entry has one and it was not counted yet."""
+        if self.owner is None or self.counted:
+            return
+        self.counted = True
+        if self.best_progress > self.begun:
+            self.attempts = self.deaths = 0
+        else:
+            self.deaths += 1
 
 
 class FakeQueue(ObservedQueue):
@@ -96,24 +113,41 @@ class FakeQueue(ObservedQueue):
         seconds: float,
         versions: collections.abc.Mapping[str, int],
         running: collections.abc.Collection[str] = (),
+        suspects: SuspectGroup | None = None,
     ) -> list[Claim]:
         with self._changed:
             now = time.monotonic()
             free = [
                 row
                 for row in self._rows.values()
-                if (row.expires_at is None or row.expires_at < now)
+                if row.is_free(now)
                 and row.entry.flow_version <= versions.get(row.entry.type, 0)
                 and row.entry.task_id not in running
             ]
+            for row in free:
+                row.count_death()
+            suspect = [row for row in free if row.deaths >= SUSPECT_DEATHS]
+            if suspects is not None:
+                free = [row for row in suspect if row.deaths == suspects.deaths]
+            elif self.suspects_here and any(self._is_suspect(task_id) for task_id in running):
+                return []
+            elif self.suspects_here and suspect:
+                if running:
+                    return []
+                free = suspect[:1]
+            else:
+                free = [row for row in free if row not in suspect]
             free.sort(key=lambda row: (-row.entry.priority, row.posted))
             return [self._take(row, holder, now + seconds) for row in free[:limit]]
 
+    def _is_suspect(self, task_id: str) -> bool:
+        row = self._rows.get(task_id)
+        return row is not None and row.deaths >= SUSPECT_DEATHS
+
     def _take(self, row: _Row, holder: str, until: float) -> Claim:
-        if row.owner is not None:
-            row.attempts = 0 if row.best_progress > row.begun else row.attempts + 1
         predecessor = row.owner
         row.begun, row.owner, row.expires_at = row.best_progress, holder, until
+        row.counted = False
         row.number += 1
         task_id = row.entry.task_id
         if self.tasks[task_id][0] == Status.PENDING:
@@ -131,7 +165,24 @@ class FakeQueue(ObservedQueue):
             row.cancel_requested,
             None,
             predecessor,
+            row.deaths,
+            row.last_death,
         )
+
+    def suspects(self) -> list[tuple[int, int]]:
+        with self._changed:
+            now = time.monotonic()
+            counted = collections.Counter(
+                row.deaths
+                for row in self._rows.values()
+                if row.deaths >= SUSPECT_DEATHS and row.is_free(now)
+            )
+        return sorted(counted.items())
+
+    def blame(self, lease: Lease, death: str) -> None:
+        with self._changed:
+            row = self._fenced(lease)
+            row.attempts, row.last_death = row.attempts + 1, death
 
     def unclaimable(
         self, versions: collections.abc.Mapping[str, int]
@@ -167,13 +218,17 @@ class FakeQueue(ObservedQueue):
                 if row.owner == holder
             ]
 
-    def release(self, lease: Lease, best_progress: Progress, *, died: bool = False) -> None:
+    def release(self, lease: Lease, best_progress: Progress, *, stalled: bool = False) -> None:
         with self._changed:
             row = self._rows.get(lease.task_id)
             if row and row.number == lease.number:
                 row.best_progress = best_progress
-                if died:
-                    row.expires_at = 0
+                if best_progress > row.begun:
+                    row.attempts = row.deaths = 0
+                elif stalled and not row.counted:
+                    row.attempts += 1
+                if stalled:
+                    row.expires_at, row.counted = 0, True
                 else:
                     row.owner = row.expires_at = None
             self._changed.notify_all()

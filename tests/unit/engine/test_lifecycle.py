@@ -157,7 +157,7 @@ class Upgrading:
     def leave(self, *, times=1):
         """Let earlier claims begin the task and die."""
         for _ in range(times):
-            self.queue.release(self.claim().lease, Progress(), died=True)
+            self.queue.release(self.claim().lease, Progress(), stalled=True)
 
     def run(self):
         """Claim the task and run it. Returns what the queue says of it."""

@@ -69,7 +69,9 @@ class Runner:
                 stores=parts.stores,
                 staging=first(
                     replacements.staging,
-                    lambda: FolderStaging(str(folders.staging), self._holder.is_dead),
+                    lambda: FolderStaging(
+                        str(folders.staging), self._holder.is_dead, self._holder.is_dead_here
+                    ),
                 ),
                 runs=self.executor.runs,
                 import_filter=parts.import_filter,

@@ -25,6 +25,17 @@ class Checkpoint:
     validator: str
     closed: bool = False
 
+    def moved_to(self, written: int) -> typing.Self:
+        """The checkpoint behind so many bytes, if that is further.
+
+        Of a complete file the last byte is left out, because a source cannot be asked for
+        an empty range.
+        """
+        written -= self.size in (None, written)
+        if written <= self.offset or (self.size is not None and written > self.size):
+            return self
+        return dataclasses.replace(self, offset=written)
+
     def as_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
 

@@ -94,6 +94,11 @@ class LeaseHolder:
             return True
         return _can_be_locked(self._folder / _file_of(name))
 
+    def is_dead_here(self, name: str) -> bool:
+        """Whether this holder is dead, and the host was not restarted since."""
+        boot = name.split('/')[2] if name.count('/') == 3 else ''
+        return bool(boot) and boot == self._boot and self.is_dead(name)
+
     def sweep(self, holding: collections.abc.Iterable[str]) -> None:
         """Remove the files of dead processes, unless they still hold leases.
 

@@ -13,7 +13,6 @@ from glance.interfaces.queue import TaskQueue
 LOG = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two looks for cancel requests
-REPORTED_BYTES = 64 * 2**20  # bytes of progress worth saving: the distance of checkpoints
 
 
 class Watchdog:
@@ -77,8 +76,8 @@ class Watchdog:
                 continue
             try:
                 self._notice_cancels()
-                # Save new progress early. If the process dies before the next renewal,
-                # the progress of this run still counts.
+                # Save the first progress of each claim early. If the process dies before the
+                # next renewal, the run still counts as one that got further.
                 advanced = any(_has_advanced(run) for run in self._runs)
                 if advanced or time.monotonic() - renewed_at >= renew_every:
                     renewed_at = time.monotonic()
@@ -163,6 +162,6 @@ class Watchdog:
 
 
 def _has_advanced(run: Run) -> bool:
-    """Whether a run has made progress that is worth saving for a later claim."""
-    step, received = run.best_progress
-    return step > run.saved_progress.step or received >= run.saved_progress.bytes + REPORTED_BYTES
+    """Whether a run has got further than earlier claims, and the queue does not know it yet."""
+    known = run.claim.best_progress
+    return run.best_progress > known and run.saved_progress == known

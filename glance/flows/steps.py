@@ -83,8 +83,17 @@ class Fetch(Step):
         tools = toolbox.current()
         image_check = _ImageStillImporting(lease, image_id)
 
-        def on_progress(received: int) -> None:
-            tools.runs.progress(lease, received)
+        received, is_provable = 0, False
+
+        def on_progress(size: int) -> None:
+            nonlocal received
+            if is_provable:
+                tools.runs.progress(lease, size)  # a later claim can use these bytes
+            elif size > received:
+                tools.runs.progress(lease)
+            else:
+                tools.runs.raise_if_stopped(lease)
+            received = size
             image_check.look()
 
         def on_wait() -> None:
@@ -92,7 +101,9 @@ class Fetch(Step):
             image_check.look()
 
         with _take_back(lease, lambda: tools.staging.remove(lease)):
-            checkpoint, received = _taken_over(lease, predecessor, on_progress)
+            checkpoint = tools.staging.take_over(
+                lease, predecessor, on_progress=lambda _copied: tools.runs.progress(lease)
+            )
             path = tools.staging.path(lease)
             with sources.open(
                 import_from,
@@ -103,14 +114,15 @@ class Fetch(Step):
                 checkpoint=checkpoint,
                 accept_encoded=properties['disk_format'] not in formats.PLAIN,
             ) as source:
+                is_provable = source.validator is not None
                 if checkpoint is not None:
                     _log_resumed_fetch(lease, checkpoint, source)
                 copied = receiving.receive(
                     source,
                     path,
                     on_progress=on_progress,
+                    on_hashed=lambda: tools.runs.progress(lease),
                     pool=tools.byte_threads,
-                    digests=received,
                 )
             if source.is_encoded and not formats.is_recognized(path, properties['disk_format']):
                 source.refuse_encoded()
@@ -129,29 +141,6 @@ class Fetch(Step):
 
     def leftovers(self, lease: Lease) -> list[Leftover]:
         return [Leftover('staging', toolbox.current().staging.folder(lease))]
-
-
-def _taken_over(
-    lease: Lease, predecessor: str | None, on_progress: collections.abc.Callable[[int], None]
-) -> tuple[Checkpoint | None, receiving.Digests | None]:
-    """The Checkpoint of an earlier claim and the digests up to it; None, None without one."""
-    tools = toolbox.current()
-    checkpoint = tools.staging.take_over(
-        lease, predecessor, on_progress=lambda _copied: tools.runs.progress(lease)
-    )
-    if checkpoint is None:
-        return None, None
-    try:
-        received = receiving.read_staged(
-            tools.staging.path(lease),
-            checkpoint.offset,
-            on_progress=on_progress,
-            pool=tools.byte_threads,
-        )
-    except OSError as error:
-        LOG.warning('Task %s: its staged bytes cannot be read: %s', lease.task_id, error)
-        received = None
-    return (checkpoint, received) if received else (None, None)
 
 
 def _log_resumed_fetch(lease: Lease, checkpoint: Checkpoint, source: sources.Source) -> None:

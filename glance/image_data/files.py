@@ -126,6 +126,26 @@ def open_plain(path: str, flags: int, *, shared: bool = False) -> int:
     return handle
 
 
+def cut(path: str, size: int, cuts: bool = True) -> int:
+    """Cut a file that is longer than this, if asked to; returns its size in bytes then.
+
+    Raises EOFError if it is shorter, OSError if it is no plain file. It blocks while
+    the disk works, so call it in a native thread.
+    """
+    os = threads.original('os')
+    handle = open_plain(path, os.O_WRONLY)
+    try:
+        found: int = os.fstat(handle).st_size
+        if found < size:
+            raise EOFError(f'{path} has {found} bytes, less than the {size} of its checkpoint')
+        if cuts and found > size:
+            os.ftruncate(handle, size)
+            found = size
+        return found
+    finally:
+        os.close(handle)
+
+
 def sync_folder(path: str) -> None:
     """Make the names in a folder durable."""
     os = threads.original('os')

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from glance import threads
 from glance.image_data import files
 
+TURN = 8  # chunks that a stage works on before others get its thread
 ABANDON_TIMEOUT = 5.0  # seconds that abandon() usually waits for the chunk in work
 
 _Chunk = TypeVar('_Chunk')
@@ -18,9 +19,9 @@ class PipelineStage(Generic[_Chunk]):
     work  called in a native thread with each chunk; it must use nothing that is
           patched in a green process
 
-    The stage borrows a thread from the pool only while chunks wait. So slow
-    owners hold no thread, and owners that share a small pool cannot block one
-    another. Only one thread, the owner, may call the methods.
+    The stage borrows a thread from the pool only while chunks wait, and for TURN
+    chunks at a time. So slow owners hold no thread, and owners that share a small
+    pool cannot block one another. Only one thread, the owner, may call the methods.
     """
 
     def __init__(self, work: Callable[[_Chunk], object], pool: threads.NativePool) -> None:
@@ -92,8 +93,9 @@ class PipelineStage(Generic[_Chunk]):
         return len(self._chunks) + self._in_work
 
     def _work_off(self) -> None:
-        """Work on all chunks that wait. Runs in a native thread."""
+        """Work on the chunks that wait, then on those of other stages. Runs in a native thread."""
         error = None
+        worked = 0
         while (chunk := self._next(error)) is not None:
             error = None
             try:
@@ -101,6 +103,10 @@ class PipelineStage(Generic[_Chunk]):
             except BaseException as broken:  # wait_until() raises it in the thread of the owner
                 error = broken
             chunk = None  # do not keep it alive while waiting for the lock
+            worked += 1
+            if worked >= TURN and error is None:
+                self._pool.submit(self._work_off)
+                return
 
     def _next(self, error: BaseException | None) -> _Chunk | None:
         """The next chunk to work on, or None. Wakes the owner if few enough chunks are left.

@@ -6,6 +6,7 @@ go in chunks to three pipeline stages: MD5, SHA-512 and writing. An import keeps
 only a few chunks in memory, however large the image is.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import time
@@ -16,6 +17,7 @@ from glance import threads
 from glance.domain.checkpoint import Checkpoint
 from glance.domain.lease import HandBack
 from glance.image_data import files
+from glance.image_data.follower import Follower
 from glance.image_data.pipeline import ABANDON_TIMEOUT, PipelineStage
 from glance.image_data.staged_file import STAGING_AREA, StagedFile
 
@@ -58,7 +60,9 @@ class ByteSource(Protocol):
 class Pace:
     """How often something is done while a source is received.
 
-    checkpoint_interval  bytes from one checkpoint to the next
+    checkpoint_interval  bytes from one checkpoint to the next. The first one is written
+                         after more than a MiB, or after progress_interval: from then on
+                         a later claim on this host can use all that is in the file
     progress_interval    most seconds from one call of on_progress to the next, unless
                          the source is silent
     slow_after           seconds after its first byte before a source may count as slow
@@ -85,10 +89,9 @@ class FetchResult:
 
 
 class Digests:
-    """MD5 and SHA-512 of the first `size` bytes of a file; further bytes can be added."""
+    """MD5 and SHA-512 of the bytes that are added."""
 
     def __init__(self) -> None:
-        self.size = 0
         self.md5 = hashlib.md5(usedforsecurity=False)
         self.sha512 = hashlib.sha512()
 
@@ -97,57 +100,30 @@ class Digests:
         return [PipelineStage(self.md5.update, pool), PipelineStage(self.sha512.update, pool)]
 
 
-def read_staged(
-    path: str, size: int, *, on_progress: Callable[[int], object], pool: threads.NativePool
-) -> Digests | None:
-    """The digests of the first `size` bytes of a file that an earlier claim received.
-
-    on_progress and pool are those of receive(). Returns None if the file is
-    shorter. Raises OSError if it cannot be read.
-    """
-    os = threads.original('os')
-    digests = Digests()
-    stages = digests.stages(pool)
-    handle = files.open_plain(path, os.O_RDONLY)
-    try:
-        while digests.size < size:
-            reading = pool.submit(os.pread, handle, min(CHUNK, size - digests.size), digests.size)
-            chunk = files.wait_for(reading, lambda: on_progress(digests.size), pool.tick)
-            if not chunk:
-                return None
-            digests.size += len(chunk)
-            _hand_over([chunk], stages, lambda: on_progress(digests.size))
-        for stage in stages:
-            stage.wait_until(0, lambda: on_progress(size))
-    except BaseException:
-        for stage in stages:
-            stage.abandon()
-        raise
-    finally:
-        os.close(handle)
-    return digests
-
-
 def receive(
     source: ByteSource,
     path: str,
     *,
     on_progress: Callable[[int], object],
     pool: threads.NativePool,
-    digests: Digests | None = None,
+    on_hashed: Callable[[], object] = lambda: None,
     disk: files.Disk = files.DISK,
     pace: Pace = USUAL_PACE,
+    following: type[Follower] = Follower,
 ) -> FetchResult:
     """Receive all of a source into a file, durably.
 
     path         a file that belongs to this run alone. It is replaced, except for
-                 the bytes that the source does not send.
+                 the bytes that the source does not send. These are hashed while the
+                 others are received.
     on_progress  called with the number of bytes received so far, about every MiB
                  and, unless the source is silent, every few seconds; an exception
                  from it ends the work
     pool         hashes, writes and syncs
-    digests      the digests of the bytes that the file holds already, or None
+    on_hashed    called every few seconds while all bytes are received and the digests
+                 still catch up
     disk         the disk that the file is on
+    following    hashes the bytes that the source does not send
     pace         how often checkpoints are written and progress is reported
 
     Raises what the source raises, and StorageFull; before the first byte if there
@@ -155,33 +131,63 @@ def receive(
     and its checkpoint is valid. When this returns or raises, no thread works on the
     file any more, except in a system call for a disk that does not answer.
     """
-    if digests is None or digests.size != source.begins_at:
-        digests = Digests()  # the source sends the whole file
-    with files.named_errors(STAGING_AREA), StagedFile(path, digests.size, pool, disk) as file:
+    digests = Digests()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(files.named_errors(STAGING_AREA))
+        file = stack.enter_context(StagedFile(path, source.begins_at, pool, disk))
+        follower = None
+        if source.begins_at:
+            follower = following(path, [digests.md5.update, digests.sha512.update], pool)
+            stack.callback(follower.close)
+            file.on_written = follower.follow
+            follower.follow(0, source.begins_at)
         file.require_room(source.size)
-        return _receive(source, file, digests, on_progress, pool, pace)
+        size = _receive(source, file, digests, follower, on_progress, on_hashed, pool, pace)
+    return FetchResult(size, digests.md5.hexdigest(), digests.sha512.hexdigest())
 
 
 def _receive(
     source: ByteSource,
     file: StagedFile,
     digests: Digests,
+    follower: Follower | None,
     on_progress: Callable[[int], object],
+    on_hashed: Callable[[], object],
     pool: threads.NativePool,
     pace: Pace,
-) -> FetchResult:
-    stages = [*digests.stages(pool), file.writer]
+) -> int:
+    """Receive and hash everything; returns the size of the whole file."""
+    fed = [file.writer] if follower else [*digests.stages(pool), file.writer]
+    behind: list[PipelineStage[Any]] = [*follower.stages] if follower else []
     try:
-        size = _feed(source, file, stages, on_progress, pace)
+        size = _feed(source, file, fed, on_progress, pace)
         file.sync()
-        for stage in (*stages, file.syncer):
+        for stage in (*fed, file.syncer):
             stage.wait_until(0, lambda: on_progress(size))
+        if follower:
+            _catch_up(follower, lambda: on_progress(size), on_hashed)
     except BaseException as error:
-        idle = [stage.abandon(pace.abandon_timeout) for stage in (*stages, file.syncer)]
+        stages = (*fed, *behind, file.syncer)
+        idle = [stage.abandon(pace.abandon_timeout) for stage in stages]
         if isinstance(error, HandBack) and all(idle):
             _checkpoint_at_end(file, source)
         raise
-    return FetchResult(size, digests.md5.hexdigest(), digests.sha512.hexdigest())
+    return size
+
+
+def _catch_up(
+    follower: Follower, on_wait: Callable[[], object], on_hashed: Callable[[], object]
+) -> None:
+    """Wait until all that is written is hashed. A disk that does not answer is no progress."""
+    hashed = follower.hashed
+
+    def report() -> None:
+        nonlocal hashed
+        (on_hashed if follower.hashed > hashed else on_wait)()
+        hashed = follower.hashed
+
+    for stage in follower.stages:
+        stage.wait_until(0, report)
 
 
 def _checkpoint_at_end(file: StagedFile, source: ByteSource) -> None:
@@ -206,6 +212,7 @@ def _feed(
     """Give all that the source sends to the stages. Returns the size of the whole file."""
     size = reported = checkpoint_at = file.written
     began = reported_at = time.monotonic()
+    is_noted = source.begins_at > 0
     pieces: list[bytes] = []
     most = SMALL_READ_SIZE
     while piece := source.read(most):
@@ -220,10 +227,10 @@ def _feed(
         if size - reported >= CHUNK or now - reported_at >= pace.progress_interval:
             _hand_over(pieces, stages, lambda size=size: on_progress(size))  # type: ignore[misc]
             reported, reported_at = size, now
-            is_due = size - checkpoint_at >= pace.checkpoint_interval and size != source.size
-            if is_due and source.validator:
+            is_due = not is_noted or size - checkpoint_at >= pace.checkpoint_interval
+            if is_due and source.validator and size != source.size:
                 file.checkpoint(Checkpoint(size, source.size, source.validator))
-                checkpoint_at = size
+                checkpoint_at, is_noted = size, True
         seconds = now - began
         is_slow = seconds > pace.slow_after and size - source.begins_at < SLOW_RATE * seconds
         if is_slow and len(piece) < SMALL_READ_SIZE:

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any, Self
 
 from glance import threads
@@ -49,6 +50,8 @@ class StagedFile:
             # With O_APPEND, bytes that follow a truncation leave no hole of zeros.
             self._handle = os.open(path, flags | os.O_WRONLY | os.O_APPEND, 0o600)
         self.written = begins_at
+        # on_written(begin, end): called in a native thread after these bytes were written.
+        self.on_written: Callable[[int, int], object] = lambda begin, end: None
         self.writer: PipelineStage[Any] = PipelineStage(self._write, pool)
         self.syncer: PipelineStage[Checkpoint] = PipelineStage(self._sync, pool)
         if begins_at:
@@ -109,6 +112,7 @@ class StagedFile:
         else:
             self._disk.write_all(self._handle, chunk)
             self.written += len(chunk)
+            self.on_written(self.written - len(chunk), self.written)
 
     def _size(self) -> int:
         size: int = self._os.fstat(self._handle).st_size

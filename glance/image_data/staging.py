@@ -31,6 +31,8 @@ class FolderStaging(Staging):
 
     root     the folder; it is made if it does not exist, for its owner only
     is_dead  says of the process with a given id whether it has certainly ended
+    is_here  says of a dead process whether this host was not restarted since: then all
+             that it wrote is in the file, durable or not
     disk     the disk that the folder is on
     pool     copies and removes large files; a pool of its own by default
     """
@@ -39,12 +41,14 @@ class FolderStaging(Staging):
         self,
         root: str,
         is_dead: Callable[[str], bool] = lambda owner: False,
+        is_here: Callable[[str], bool] = lambda owner: False,
         *,
         disk: files.Disk = files.DISK,
         pool: threads.NativePool | None = None,
     ) -> None:
         self._root = files.ensure_folder(root, 'staging folder')
         self._is_dead = is_dead
+        self._is_here = is_here
         self._disk = disk
         self._pool = pool or threads.NativePool(2, 'staging')
 
@@ -75,7 +79,8 @@ class FolderStaging(Staging):
             if number is None or checkpoint is None:
                 pass
             elif number == lease.number - 1 and self._is_closed(predecessor, checkpoint):
-                self._rename(lease, number, checkpoint)
+                trusted = predecessor is not None and self._is_here(predecessor)
+                checkpoint = self._rename(lease, number, checkpoint, trusted)
             else:
                 self._copy(lease, number, checkpoint, on_progress)
         except (OSError, EOFError) as error:  # the files are gone, or there is no room for a copy
@@ -101,11 +106,21 @@ class FolderStaging(Staging):
         """Whether no process that held the lease before can still write to the file."""
         return checkpoint.closed if predecessor is None else self._is_dead(predecessor)
 
-    def _rename(self, lease: Lease, number: int, checkpoint: Checkpoint) -> None:
+    def _rename(
+        self, lease: Lease, number: int, checkpoint: Checkpoint, trusted: bool
+    ) -> Checkpoint:
+        """Take the folder of an earlier claim; returns the checkpoint from then on.
+
+        trusted  all bytes of the file are good, not only those before the checkpoint
+        """
         folder = self._folder(lease.task_id)
+        path = f'{folder}/{number:d}/{FILE}'
+        cut = self._pool.submit(files.cut, path, checkpoint.offset, not trusted)
+        checkpoint = checkpoint.moved_to(cut.result())
         files.remove_folder(f'{folder}/{lease.number:d}', self._pool)
         threads.original('os').rename(f'{folder}/{number:d}', f'{folder}/{lease.number:d}')
         self._reopen(self.path(lease), checkpoint)
+        return checkpoint
 
     def _copy(
         self, lease: Lease, number: int, checkpoint: Checkpoint, on_progress: Callable[[int], None]

@@ -8,7 +8,7 @@ import pytest
 
 from glance.testing.source_server import Answer
 
-from .conftest import KILL, TERM, left_behind, until
+from .conftest import KILL, TERM, left_behind, staged, until
 
 MIB = 2**20
 SIZE = 150 * MIB + 7
@@ -63,7 +63,8 @@ def halted(start, state, web, **options):
     """A glance-api amid the import, a checkpoint behind it; and the task."""
     api = start(**options).await_ready()
     task_id = api.import_(f'{web.url}/image')
-    until(lambda: checkpoint(state), 'a checkpoint')
+    # The last MiB waits in memory for more.
+    until(lambda: checkpoint(state) and staged(state) >= SENT - MIB, 'what the source has sent')
     return api, task_id
 
 
@@ -96,6 +97,17 @@ def test_the_next_process_goes_on_at_the_checkpoint(start, state, web, halting, 
     [stored] = (state / 'images').glob('*-*')
     assert stored.stat().st_ino == inode  # not a byte of it was copied
     assert halting.ranges == [None, f'bytes={at}-']
+
+
+def test_not_a_byte_that_a_killed_process_received_is_fetched_again(start, state, web, halting):
+    api, task_id = halted(start, state, web)
+    api.signal(KILL)
+    api.exit_status()
+    [found] = (state / 'staging').glob('*/*/image')
+    written = found.stat().st_size
+    api = start().await_ready()
+    api.await_log(f'the fetch goes on at byte {written} of {SIZE}')
+    ended_well(api, task_id, state, halting)
 
 
 def test_of_another_file_nothing_is_used(start, state, web, halting):

@@ -12,8 +12,8 @@ from glance.domain.checkpoint import Checkpoint
 from glance.domain.fetch_limits import FetchLimits
 from glance.domain.import_filter import ImportFilter
 from glance.domain.lease import Drop, HandBack, Lease, LostLease
-from glance.image_data import checkpoints, files, receiving, response_headers, sources
-from glance.image_data.receiving import CHUNK, Pace, read_staged
+from glance.image_data import checkpoints, files, follower, receiving, response_headers, sources
+from glance.image_data.receiving import CHUNK, Pace
 from glance.image_data.staging import FolderStaging
 from glance.testing.source_server import Answer, Raw, SourceServer
 
@@ -120,7 +120,7 @@ def test_without_proof_or_without_much_nothing_is_noted(tmp_path, pool):
             pool=pool,
         )
     assert checkpoints.read(path) is None
-    assert cut_off(str(tmp_path / 'b'), pool, until=CHUNK) is None
+    assert cut_off(str(tmp_path / 'b'), pool, until=CHUNK - 1) is None
 
 
 def test_what_is_handed_back_is_noted_to_the_byte(tmp_path, pool):
@@ -153,14 +153,14 @@ def test_of_a_whole_file_that_is_handed_back_a_byte_is_asked_for(tmp_path, quick
 
 
 def test_what_is_handed_back_without_a_lease_is_not_noted(tmp_path, pool):
-    lost = cut_off(str(tmp_path / 'lost'), pool, until=CHUNK + 7, then=LostLease())
+    lost = cut_off(str(tmp_path / 'lost'), pool, until=CHUNK - 1, then=LostLease())
     assert lost is None
 
 
 def test_a_fetch_that_begins_again_forgets_first(tmp_path, pool):
     path = str(tmp_path / 'image')
     assert cut_off(path, pool, until=5 * CHUNK) is not None
-    assert cut_off(path, pool, until=CHUNK) is None
+    assert cut_off(path, pool, until=CHUNK - 1) is None
 
 
 @pytest.mark.parametrize(
@@ -194,15 +194,20 @@ def test_what_is_no_plain_file_is_no_checkpoint_and_no_image(tmp_path, pool, mak
     make(f'{tmp_path}/image.checkpoint')
     assert checkpoints.read(str(tmp_path / 'image')) is None
     make(f'{tmp_path}/image')
-    with pytest.raises(OSError):
-        read_staged(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool)
+    with pytest.raises((OSError, errors.GlanceError)):
+        goes_on(str(tmp_path / 'image'), pool, 5)
 
 
 def test_a_file_that_has_another_name_is_not_gone_on_with(tmp_path, pool):
     (tmp_path / 'elsewhere').write_bytes(b'precious')
     os.link(tmp_path / 'elsewhere', tmp_path / 'image')
     with pytest.raises(OSError, match='Not a regular file with only one name'):
-        read_staged(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool)
+        goes_on(str(tmp_path / 'image'), pool, 5)
+    assert (tmp_path / 'elsewhere').read_bytes() == b'precious'
+
+
+def goes_on(path, pool, begins_at, **options):
+    return receive(Sent(begins_at), path, on_progress=lambda _size: None, pool=pool, **options)
 
 
 # ------------------------------------------------------------------ what is gone on with
@@ -211,39 +216,79 @@ def test_a_file_that_has_another_name_is_not_gone_on_with(tmp_path, pool):
 def test_what_is_here_is_hashed_again_and_only_the_rest_received(tmp_path, pool):
     path = str(tmp_path / 'image')
     found = cut_off(path, pool, until=5 * CHUNK)
+    assert whole(goes_on(path, pool, found.offset), path)
+
+
+def test_the_rest_is_written_before_what_is_here_is_hashed(tmp_path, quick_pool):
+    """However much is here: a life that is too short to hash it gets further all the same."""
+    path = str(tmp_path / 'image')
+    found = cut_off(path, quick_pool, until=5 * CHUNK)
+    all_written = threads.original('threading').Event()
+    hashed = []
+
+    class Waiting(follower.Follower):
+        def _add(self, number, update, region):
+            all_written.wait(20)
+            hashed.append(region)
+            super()._add(number, update, region)
+
+    class Watched(files.Disk):
+        def write_all(self, handle, data):
+            super().write_all(handle, data)
+            if os.fstat(handle).st_size == SIZE:
+                assert hashed == []
+                all_written.set()
+
+    result = goes_on(path, quick_pool, found.offset, disk=Watched(), following=Waiting)
+    assert whole(result, path)
+    assert hashed
+
+
+def test_hashing_that_goes_on_is_told_apart_from_a_disk_that_hangs(tmp_path, quick_pool):
+    path = str(tmp_path / 'image')
+    found = cut_off(path, quick_pool, until=5 * CHUNK)
+    hangs, goes = (threads.original('threading').Event() for _ in range(2))
     told = []
-    received = read_staged(path, found.offset, on_progress=told.append, pool=pool)
-    assert told == sorted(told)
-    assert told[-1] == found.offset
+
+    class Hanging(follower.Follower):
+        def _add(self, number, update, region):
+            if region[0] == 3 * CHUNK:
+                hangs.set()
+                goes.wait(20)
+            super()._add(number, update, region)
+
+    def on_progress(size):
+        if hangs.is_set() and told.append(size) is None and told.count(SIZE) > 5:
+            goes.set()
+
     result = receive(
-        Sent(found.offset), path, on_progress=lambda _size: None, pool=pool, digests=received
+        Sent(found.offset),
+        path,
+        on_progress=on_progress,
+        on_hashed=lambda: told.append('hashed'),
+        pool=quick_pool,
+        following=Hanging,
     )
     assert whole(result, path)
+    assert told.count(SIZE) > 5  # as long as it hung
 
 
 def test_a_source_that_sends_all_again_is_received_from_the_first_byte(tmp_path, pool):
     path = str(tmp_path / 'image')
-    found = cut_off(path, pool, until=5 * CHUNK)
-    received = read_staged(path, found.offset, on_progress=lambda _size: None, pool=pool)
-    result = receive(Sent(0), path, on_progress=lambda _size: None, pool=pool, digests=received)
-    assert whole(result, path)
+    assert cut_off(path, pool, until=5 * CHUNK)
+    assert whole(goes_on(path, pool, 0), path)
 
 
 def test_a_file_that_has_lost_bytes_is_of_no_use(tmp_path, pool):
     (tmp_path / 'image').write_bytes(b'bits')
-    assert (
-        read_staged(str(tmp_path / 'image'), 5, on_progress=lambda _size: None, pool=pool) is None
-    )
+    with pytest.raises(errors.StagingChanged):
+        goes_on(str(tmp_path / 'image'), pool, 5)
 
 
-def test_a_drop_ends_the_hashing(tmp_path, pool):
-    (tmp_path / 'image').write_bytes(BODY)
-
-    def on_progress(_size):
-        raise HandBack
-
-    with pytest.raises(HandBack):
-        read_staged(str(tmp_path / 'image'), SIZE, on_progress=on_progress, pool=pool)
+def test_the_first_checkpoint_comes_with_the_second_mib(tmp_path, pool):
+    path = str(tmp_path / 'image')
+    found = cut_off(path, pool, until=2 * CHUNK, await_=lambda: noted(path))
+    assert CHUNK <= found.offset <= 2 * CHUNK
 
 
 # ------------------------------------------------------------------ what is taken over
@@ -276,8 +321,24 @@ def staging(root):
 def test_the_folder_of_who_writes_no_more_is_renamed(staging, root, owner, closed):
     inode = staged(staging, 4, closed=closed)
     assert staging.take_over(Lease(TASK, 5), owner).offset == 3
-    assert taken(root, 5) == (inode, b'bits')
+    assert taken(root, 5) == (inode, b'bit')
     assert os.listdir(root / TASK) == ['5']
+
+
+def test_what_a_process_wrote_that_died_since_the_start_of_the_host_is_all_used(root):
+    staging = FolderStaging(str(root), lambda _owner: True, lambda owner: owner == 'here')
+    staged(staging, 4)
+    assert staging.take_over(Lease(TASK, 5), 'here') == Checkpoint(3, None, TAG)
+    staged(staging, 6, bits=b'many bits', offset=3)
+    # It may be the whole file, and of a whole file the last byte is asked for again.
+    assert staging.take_over(Lease(TASK, 7), 'here') == Checkpoint(8, None, TAG)
+    assert taken(root, 7)[1] == b'many bits'
+
+
+def test_what_was_written_before_the_host_was_started_is_cut_off(staging, root):
+    staged(staging, 4, bits=b'many bits', offset=3)
+    assert staging.take_over(Lease(TASK, 5), 'dead').offset == 3
+    assert taken(root, 5)[1] == b'man'
 
 
 @pytest.mark.parametrize(('owner', 'closed'), [('alive', False), (None, False), ('alive', True)])

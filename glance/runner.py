@@ -50,6 +50,9 @@ class Runner:
         self._dead_holders = DeadHolderWatch(self.queue, self._holder)
         children = ChildProcesses(folders.run, settings.file_arguments(conf))
         self._suspects = SuspectRunner(self.queue, children) if has_children else None
+        if self._suspects:
+            reload = self._suspects.reload
+            conf.register_mutate_hook(lambda _conf, _changed: reload())
         self._logbooks = folders.state / 'logbooks'
         self.sweeper = Sweeper(parts.images, parts.stores)
         make_executor: typing.Any = replacements.executor or plugins.executor_class(

@@ -150,12 +150,12 @@ def test_bytes_that_stay_in_the_store_are_named_though_image_and_location_go(
     make_service, web, keep, executor
 ):
     service = make_service(executor)
-    stored = Stored(service, web, deaths=3)
+    stored = Stored(service, web, deaths=MAX_DEATHS)
     keep(pathlib.Path(stored.url.removeprefix('file://')).parent)
     service.start()
     task = service.ended(stored.task_id)
     assert task['status'] == 'failure'
-    assert 'Given up after 3 attempts' in task['message']
+    assert f'Given up after {MAX_DEATHS} attempts' in task['message']
     assert left(service) == [('location', 'filesystem', stored.url)]
     assert rows(service, images) == rows(service, image_locations) == []
     release(pathlib.Path(stored.url.removeprefix('file://')).parent)
@@ -240,7 +240,7 @@ def test_a_store_that_never_answers_does_not_keep_a_task_for_ever(
         replacements={'stores': {'filesystem': store}},
         task={'lease_time': 1, 'stall_timeout': 1},
     )
-    stored = Stored(service, web, deaths=3)
+    stored = Stored(service, web, deaths=MAX_DEATHS)
     service.start()
     task = service.ended(stored.task_id)
     assert task['status'] == 'failure'

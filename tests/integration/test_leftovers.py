@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from glance import toolbox
 from glance.db.models import image_locations, images, leftovers
+from glance.domain.suspects import MAX_DEATHS
 from glance.flows import import_image, step_calls
 from glance.stores.filesystem import FilesystemStore
 from glance.testing.observed_queue import PATIENCE

@@ -6,6 +6,7 @@ import http.client
 import pytest
 
 from glance.flows import import_image
+from tests import databases
 
 from .conftest import KILL, TERM
 from .fail_points import points
@@ -13,6 +14,8 @@ from .fail_points import points
 CONTENT = b'bits of an image' * 1000
 WAYS = {'taskflow': {}, 'eventlet': {'task': {'task_executor': 'eventlet'}}}
 STEPS = [step.name for step in import_image.ImportImage.flow.all_steps()]
+# Around the transactions that decide what the next claim does.
+DECISIVE = ('after-post', 'after-claim', 'after-remember', 'after-commit', 'after-fail')
 FAILING = 'check'  # the step that ends a run that fails
 # What a run that succeeds, or one that fails, never passes. Parts of the names of points:
 # "do-store" is also part of "undo-store".
@@ -35,7 +38,14 @@ def cases():
                     continue
                 if way == 'eventlet' and 'remember' in point:
                     continue
-                yield pytest.param(way, end, point, id=f'{way}-{end}-{point}')
+                often = way == 'taskflow' and is_tried_often(point)
+                marks = [] if often else [pytest.mark.soak]
+                yield pytest.param(way, end, point, id=f'{way}-{end}-{point}', marks=marks)
+
+
+def is_tried_often(point):
+    """Whether a point belongs to each run: all of them on SQLite, these on a server."""
+    return databases.CHOSEN == 'sqlite' or point in DECISIVE
 
 
 def serve(web, end):

@@ -112,7 +112,14 @@ class Server(Api):
         self._file.close()
 
 
-@pytest.fixture(params=list(SERVERS))
+@pytest.fixture(
+    params=[
+        *STARTS_BY_HOOK,
+        # These differ in where they fork.
+        pytest.param('uwsgi-lazy', marks=pytest.mark.soak),
+        pytest.param('gunicorn-plain', marks=pytest.mark.soak),
+    ]
+)
 def command(request, missing):
     name = SERVERS[request.param][0]
     if program(name) is None:

@@ -74,6 +74,7 @@ def conduct(
     received.kill_on_next(conf.graceful_shutdown_timeout)
     LOG.info('Stopping: no new tasks')
     runner.stop(grace)
+    received.stopped()
     LOG.info('Stopped')
 
 

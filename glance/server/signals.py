@@ -18,6 +18,8 @@ import types
 
 from glance import threads
 
+EXIT_TIMEOUT = 10  # seconds that the interpreter gets to end, after all is stopped
+
 
 class Request(enum.Enum):
     """What a signal asks a process to do."""
@@ -68,6 +70,10 @@ class ProcessSignals:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGALRM, _too_late)
         signal.alarm(timeout)
+
+    def stopped(self) -> None:
+        """All is handed back and closed: only the end of the interpreter is left."""
+        signal.alarm(EXIT_TIMEOUT)
 
 
 def _only_wake_up(_number: int, _frame: types.FrameType | None) -> None:

@@ -153,6 +153,7 @@ class TestTaskflowSerialInFiles(InFiles, TestTaskflowSerial):
     pass
 
 
+@pytest.mark.soak
 class TestTaskflowParallelInFiles(InFiles, TestTaskflowParallel):
     pass
 

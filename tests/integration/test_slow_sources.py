@@ -42,7 +42,9 @@ class Slow:
             yield b'\x5a' * 1024
 
 
-@pytest.mark.parametrize('executor', ['taskflow-parallel', 'eventlet'])
+@pytest.mark.parametrize(
+    'executor', ['taskflow-parallel', pytest.param('eventlet', marks=pytest.mark.soak)]
+)
 def test_hundreds_of_slow_sources_are_received_at_once_on_few_threads(executor, make_service, web):
     before = native_threads()  # earlier tests have left some that wait for work
     service = make_service(

@@ -43,7 +43,7 @@ def post_and_kill(api, address):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize('count', [20, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize('count', [8, pytest.param(100, marks=pytest.mark.soak)])
 @pytest.mark.usefixtures('recorded')
 def test_no_task_is_lost_when_its_process_dies_right_after_the_answer(start, web, settled, count):
     content = b'bits of an image'

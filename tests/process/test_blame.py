@@ -11,6 +11,7 @@ from .conftest import KILL, Api, until
 POISON = pathlib.Path(__file__).parent / 'poison'
 CONTENT = bytes(range(256)) * 4
 WAYS = {'taskflow': {}, 'eventlet': {'task_executor': 'eventlet'}}
+IN_EACH_RUN = ['taskflow', pytest.param('eventlet', marks=pytest.mark.soak)]
 
 
 class Supervised:
@@ -58,7 +59,7 @@ class Supervised:
         return until(task, f'the end of task {task_id}', patience=240)
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=IN_EACH_RUN)
 def supervised(request, config, tmp_path):
     made = Supervised(config(task=WAYS[request.param]), tmp_path / 'log')
     yield made
@@ -93,6 +94,7 @@ def test_a_task_that_kills_its_process_fails_alone(
     settled({address: CONTENT})
 
 
+@pytest.mark.soak
 def test_after_each_post_the_service_is_killed(supervised, web, settled):
     web.pages['/image'] = CONTENT
     address = f'{web.url}/image'

@@ -19,6 +19,8 @@ from .test_wsgi_servers import SERVERS, Server, program
 
 APART = {'task': {'conduct': False}}
 IMPORTS = 20
+# With native threads it is the program itself that starts, which takes long.
+KINDS = ['green', pytest.param('native', marks=pytest.mark.soak)]
 
 
 @pytest.fixture
@@ -94,7 +96,10 @@ def test_the_api_leaves_tasks_to_a_conductor(start, conduct, state, web, count):
     assert api.exit_status() == 0
 
 
-@pytest.mark.parametrize(('kind', 'number'), [('green', TERM), ('green', INT), ('native', TERM)])
+@pytest.mark.parametrize(
+    ('kind', 'number'),
+    [('green', TERM), ('green', INT), pytest.param('native', TERM, marks=pytest.mark.soak)],
+)
 def test_a_conductor_that_is_stopped_hands_back_what_another_takes_up(
     start, conduct, web, kind, number
 ):
@@ -122,7 +127,7 @@ def test_a_conductor_that_is_stopped_hands_back_what_another_takes_up(
     assert second.exit_status() == 0
 
 
-@pytest.mark.parametrize('kind', ['green', 'native'])
+@pytest.mark.parametrize('kind', KINDS)
 def test_a_step_that_ends_in_time_ends_its_task(start, conduct, web, kind):
     go_on = threading.Event()
 
@@ -144,7 +149,7 @@ def test_a_step_that_ends_in_time_ends_its_task(start, conduct, web, kind):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('kind', ['green', 'native'])
+@pytest.mark.parametrize('kind', KINDS)
 def test_the_second_signal_ends_a_conductor_at_once(start, conduct, web, kind):
     web.pages['/image'] = web.silence()
     api = start(DEFAULT={'graceful_shutdown_timeout': 600}, **APART).await_ready()
@@ -172,7 +177,7 @@ def test_what_a_killed_conductor_ran_goes_on_at_once_in_the_next(start, conduct,
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('kind', ['green', 'native'])
+@pytest.mark.parametrize('kind', KINDS)
 def test_a_conductor_reads_its_configuration_again(start, conduct, config, web, kind):
     web.pages['/image'] = b'bits'
     api = start(**APART).await_ready()
@@ -237,7 +242,7 @@ def test_an_executor_that_needs_green_threads_says_so_in_native_ones(start, cond
 
 
 @pytest.mark.once
-@pytest.mark.parametrize('name', ['uwsgi', 'gunicorn'])
+@pytest.mark.parametrize('name', ['uwsgi', pytest.param('gunicorn', marks=pytest.mark.soak)])
 def test_another_wsgi_server_leaves_tasks_to_a_conductor(
     config, conduct, tmp_path, state, web, missing, name
 ):

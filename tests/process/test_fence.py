@@ -17,7 +17,7 @@ from . import checker
 from .conftest import CONT, STOP, TERM, staged, until
 from .fail_points import points
 from .snapshot import snapshot
-from .test_kill_matrix import CONTENT, NEVER, WAYS, is_tried_often, serve
+from .test_kill_matrix import CONTENT, DECISIVE, NEVER, WAYS, serve
 
 SHORT = {'lease_time': 1, 'poll_interval': 0.1}
 WAITS_FOR_A_LOCK = (
@@ -38,7 +38,7 @@ def cases(ways=WAYS):
                     continue  # up to there it is like one that succeeds
                 if way == 'eventlet' and 'remember' in point:
                     continue
-                often = way == 'taskflow' and is_tried_often(point)
+                often = way == 'taskflow' and point in DECISIVE
                 marks = [] if often else [pytest.mark.soak]
                 yield pytest.param(way, end, point, id=f'{way}-{end}-{point}', marks=marks)
 

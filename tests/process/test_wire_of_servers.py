@@ -31,7 +31,10 @@ POST = b'POST /v2/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application
 NO_TASK = '11111111-1111-4111-8111-111111111111'
 
 
-@pytest.fixture(scope='module', params=['glance-api', 'uwsgi', 'gunicorn'])
+@pytest.fixture(
+    scope='module',
+    params=['glance-api', 'uwsgi', pytest.param('gunicorn', marks=pytest.mark.soak)],
+)
 def server(request, tmp_path_factory, missing):
     name = request.param
     if name in SERVERS and program(name) is None:

@@ -119,13 +119,17 @@ class Application:
             self.runner.start()
 
     def stop(self, grace: float = 0) -> None:
-        """Stop running tasks, and close everything.
+        """Stop running tasks, and close everything."""
+        self.stop_tasks(grace)
+        self.close()
+
+    def stop_tasks(self, grace: float) -> None:
+        """Stop running tasks, if this process runs tasks.
 
         A task that does not end within grace seconds is handed back to the queue.
         """
         if self.runner:
-            self.runner.stop(grace)
-        self.close()
+            self.runner.stop_tasks(grace)
 
     def close(self) -> None:
         """Release what a stopped application still holds."""

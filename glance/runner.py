@@ -1,7 +1,7 @@
 """Runs the tasks of one process, and sweeps."""
 
 import collections.abc
-import time
+import threading
 import typing
 
 from oslo_config import cfg
@@ -126,16 +126,24 @@ class Runner:
             self._suspects.start()
 
     def stop(self, grace: float = 0) -> None:
-        """Stop running tasks, and close everything.
+        """Stop running tasks, and close everything."""
+        self.stop_tasks(grace)
+        self.close()
+
+    def stop_tasks(self, grace: float) -> None:
+        """Stop running tasks, those of the child included.
 
         A task that does not end within grace seconds is handed back to the queue.
         """
         self._dead_holders.stop()
-        until = time.monotonic() + grace
+        child = threading.Thread(target=self._stop_suspects, args=(grace,), name='stop-suspects')
+        child.start()
         self.executor.stop(grace)
+        child.join()
+
+    def _stop_suspects(self, grace: float) -> None:
         if self._suspects:
-            self._suspects.stop(max(0, until - time.monotonic()))
-        self.close()
+            self._suspects.stop(grace)
 
     def close(self) -> None:
         """Release what a stopped runner still holds."""

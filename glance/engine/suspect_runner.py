@@ -14,6 +14,7 @@ import typing
 
 from glance.domain import errors
 from glance.domain.suspects import SuspectGroup
+from glance.engine.active_runs import MAX_WAIT
 from glance.engine.lease_policy import OUTAGE_PAUSE
 from glance.interfaces.queue import TaskQueue
 
@@ -21,7 +22,8 @@ LOG = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two looks for suspects while there is no child
 CHILD_INTERVAL = 0.2  # seconds between two looks whether the child still lives
-STOP_TIMEOUT = 4.0  # seconds that a child gets to hand its tasks back
+# Seconds that a child gets to end after these signals, in this order.
+ENDS = {signal.SIGTERM: 3.0, signal.SIGKILL: 1.0}
 FAILED_PAUSE = 60.0  # seconds until the next child, after one that could not be used
 
 
@@ -74,13 +76,13 @@ class SuspectRunner:
         self._stopping.set()
         if self._thread is None:
             return
-        self._thread.join(min(grace, threading.TIMEOUT_MAX))
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        self._thread.join(min(grace, MAX_WAIT))
+        for number, seconds in ENDS.items():
             child = self._child
             if child is not None:
                 self._sent = number
                 child.send_signal(number)
-                self._thread.join(STOP_TIMEOUT)
+                self._thread.join(seconds)
 
     def _loop(self) -> None:
         while not self._stopping.is_set():

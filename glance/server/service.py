@@ -17,22 +17,16 @@ from glance.server import wsgi_server
 LOG = logging.getLogger(__name__)
 
 
-class Executor(typing.Protocol):
-    def stop(self, grace: float) -> None:
-        """End the tasks of this process, or hand them back after grace seconds."""
-
-
 class Application(typing.Protocol):
     """The service in one process, as bootstrap builds it."""
 
     api: typing.Any  # the WSGI application
 
-    @property
-    def executor(self) -> Executor:
-        """What runs the tasks of this process."""
-
     def start(self) -> None:
         """Begin to run tasks."""
+
+    def stop_tasks(self, grace: float) -> None:
+        """End the tasks of this process, or hand them back after grace seconds."""
 
     def close(self) -> None:
         """Release what the stopped application still holds."""
@@ -96,7 +90,7 @@ class ApiService(service.ServiceBase):  # type: ignore[misc]
         self._stopping = True
         LOG.info('Stopping: no new requests, no new tasks')
         grace = self._grace()
-        tasks = eventlet.spawn(self._application.executor.stop, grace)
+        tasks = eventlet.spawn(self._application.stop_tasks, grace)
         self._server.kill()  # it accepts nothing more, and waits for the requests under way
         patience = None if grace == math.inf else grace  # None: no timeout
         with (

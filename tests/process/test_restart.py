@@ -3,6 +3,7 @@
 import http.client
 import threading
 
+import psutil
 import pytest
 
 from glance.flows import import_image
@@ -85,7 +86,7 @@ def test_an_import_whose_processes_are_killed_again_and_again_ends_well(start, w
     options = {'task': {'max_attempts': 1}}
     api = start(**options).await_ready()
     task_id = api.import_(f'{web.url}/image')
-    for claim in (1, 2, 3, 4):  # from the third on, in a child of the process
+    for claim in (1, 2, 3, 4):  # from the fourth on, in a child of the process
         web.await_request('/image', claim)
         api.signal(KILL)
         api.exit_status()
@@ -95,6 +96,26 @@ def test_an_import_whose_processes_are_killed_again_and_again_ends_well(start, w
     api.exit_status()
     web.pages['/image'] = b'not any more'
     assert start(**options).await_ready().ended(task_id)['status'] == 'success'
+    settled({f'{web.url}/image': b'not any more'})
+
+
+def test_a_stop_hands_back_what_a_child_runs(start, web, settled):
+    web.pages['/image'] = web.silence()
+    api = start().await_ready()
+    task_id = api.import_(f'{web.url}/image')
+    for claim in (1, 2, 3):  # the first gets further: its image has a row
+        web.await_request('/image', claim)
+        api.signal(KILL)
+        api.exit_status()
+        api = start().await_ready()
+    web.await_request('/image', 4)
+    [child] = psutil.Process(api.process.pid).children()
+    api.signal(TERM)
+    assert api.exit_status() == 0
+    assert not child.is_running()
+    assert f'Task {task_id} was handed back to the queue' in api.log
+    web.pages['/image'] = b'not any more'
+    assert start().await_ready().ended(task_id)['status'] == 'success'
     settled({f'{web.url}/image': b'not any more'})
 
 

@@ -207,3 +207,22 @@ def test_the_eventlet_executor_stops_a_native_start(serve, command, web):
         with contextlib.suppress(OSError):
             assert server.call('GET', '/healthcheck')[0] == 500
     until(lambda: 'needs green threads' in server.log, 'the reason in the log')
+
+
+@pytest.mark.soak
+def test_suspects_run_in_a_child_of_a_worker(serve, command, state, web):
+    if command not in STARTS_BY_HOOK:
+        pytest.skip('Only these replace a worker that was killed, before a request.')
+    web.pages['/image'] = web.silence()
+    server = serve().await_ready()
+    task_id = server.import_(f'{web.url}/image')
+    for claim in (1, 2, 3, 4):  # the first gets further: its image has a row
+        web.await_request('/image', claim)
+        [(owner, _attempts)] = entries(state)
+        os.kill(int(owner.rpartition('/')[2].partition('-')[0]), KILL)
+    server.await_log('runs up to 1 tasks whose processes died 2 times in a row')
+    web.await_request('/image', 5)
+    web.pages['/image'] = CONTENT
+    [(owner, _attempts)] = entries(state)
+    os.kill(int(owner.rpartition('/')[2].partition('-')[0]), KILL)
+    assert server.ended(task_id)['status'] == 'success'

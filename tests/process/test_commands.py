@@ -12,6 +12,8 @@ from glance.cmd import _files
 from glance.db.migrations import HEAD
 from glance.domain import errors
 
+pytestmark = pytest.mark.once
+
 ROOT = pathlib.Path(__file__).parents[2]
 COMMANDS = ['api', 'conductor', 'manage']
 

@@ -41,7 +41,7 @@ def conductor(service, number):
             stdout=log,
         )
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 90
             while 'Running tasks' not in log_path.read_text():
                 if process.poll() is not None or time.monotonic() > until:
                     raise SystemExit(f'A conductor did not start: {log_path.read_text()}')

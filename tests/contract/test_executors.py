@@ -158,6 +158,7 @@ class TestTaskflowParallelInFiles(InFiles, TestTaskflowParallel):
     pass
 
 
+@pytest.mark.soak
 class TestTaskflowParallelInFilesOnSqlite(InFiles, OnSqlite, TestTaskflowParallel):
     pass
 

@@ -11,8 +11,8 @@ from glance.testing.source_server import Answer
 from .conftest import KILL, TERM, left_behind, staged, until
 
 MIB = 2**20
-SIZE = 150 * MIB + 7
-SENT = 100 * MIB  # before the source falls silent
+SIZE = 100 * MIB + 7
+SENT = 70 * MIB  # before the source falls silent
 TAG = '"v1"'
 
 

@@ -98,7 +98,11 @@ def test_the_api_leaves_tasks_to_a_conductor(start, conduct, state, web, count):
 
 @pytest.mark.parametrize(
     ('kind', 'number'),
-    [('green', TERM), ('green', INT), pytest.param('native', TERM, marks=pytest.mark.soak)],
+    [
+        ('green', TERM),
+        pytest.param('green', INT, marks=pytest.mark.soak),
+        pytest.param('native', TERM, marks=pytest.mark.soak),
+    ],
 )
 def test_a_conductor_that_is_stopped_hands_back_what_another_takes_up(
     start, conduct, web, kind, number

@@ -54,6 +54,7 @@ def fetches(web):
     return sum(request.path == '/image' for request in web.requests)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ('end', 'point'), [(end, point) for end, points in DECISIVE.items() for point in points]
 )

@@ -81,6 +81,7 @@ def test_a_pending_import_runs_at_the_next_start(start, web):
     assert start(**one).await_ready().ended(waiting)['status'] == 'success'
 
 
+@pytest.mark.soak
 def test_an_import_whose_processes_are_killed_again_and_again_ends_well(start, web, settled):
     web.pages['/image'] = web.silence()
     options = {'task': {'max_attempts': 1}}

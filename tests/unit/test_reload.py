@@ -83,12 +83,9 @@ def test_a_reload_names_what_changed_without_values(running, caplog):
 
 @pytest.mark.parametrize('stdout', ['none', 'closed'])
 def test_a_process_without_standard_output_is_in_no_terminal(monkeypatch, stdout):
-    if stdout == 'none':
-        monkeypatch.setattr(sys, 'stdout', None)
-    else:
-        stream = open(os.devnull, 'w')  # noqa: SIM115 - it is closed here
-        stream.close()
-        monkeypatch.setattr(sys, 'stdout', stream)
+    with open(os.devnull, 'w') as closed:
+        pass
+    monkeypatch.setattr(sys, 'stdout', closed if stdout == 'closed' else None)
     assert signals.in_a_terminal() is False
 
 

@@ -34,6 +34,8 @@ _EXPIRED = sa.and_(_c.expires_at >= 0, _c.expires_at < now())
 
 _GOT_FURTHER = got_further(_c.furthest_step, _c.furthest_bytes)
 
+_SELECT_EXPIRED = sa.select(_c.task_id).where(_EXPIRED).with_for_update(skip_locked=True)
+
 _COUNT_DEATHS = (
     sa.update(task_queue)
     .where(_c.task_id.in_(sa.bindparam('ids', expanding=True)))
@@ -145,8 +147,7 @@ def suspects(connection: sa.Connection) -> list[tuple[int, int]]:
 
 def _count_deaths(connection: sa.Connection, running: collections.abc.Collection[str]) -> None:
     """Note for each lease that has expired that its holder died, once."""
-    expired = sa.select(_c.task_id).where(_EXPIRED).with_for_update(skip_locked=True)
-    ids = [task_id for task_id in connection.scalars(expired) if task_id not in running]
+    ids = [task_id for task_id in connection.scalars(_SELECT_EXPIRED) if task_id not in running]
     if ids:
         connection.execute(_COUNT_DEATHS, {'ids': ids})
 

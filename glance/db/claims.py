@@ -1,6 +1,7 @@
 """Claiming entries of the queue: which ones are claimable, and taking their leases."""
 
 import collections.abc
+import functools
 import json
 import typing
 
@@ -112,10 +113,14 @@ def claim(
             if running:
                 return []  # a suspect runs alone: when the others have ended, or alone already
             limit, suspects = 1, SuspectGroup(first.deaths, 1)
+    # As many rows more as may have to be left out.
+    values = {'most': limit + len(running)}
+    if suspects is not None:
+        values['deaths'] = suspects.deaths
+    candidates = _candidates(tuple(sorted(versions.items())), suspects is not None)
     predecessors = {
         row.task_id: row.owner
-        # As many rows more as may have to be left out.
-        for row in connection.execute(_candidates(limit + len(running), versions, suspects))
+        for row in connection.execute(candidates, values)
         if row.task_id not in running
     }
     ids = list(predecessors)[:limit]
@@ -165,15 +170,24 @@ def _first_suspect(
     )
 
 
+@functools.cache  # to make a statement takes longer than to execute it
 def _candidates(
-    limit: int, versions: collections.abc.Mapping[str, int], group: SuspectGroup | None
+    versions: tuple[tuple[str, int], ...], suspect: bool
 ) -> sa.Select[tuple[str, str | None]]:
-    wanted = [_c.deaths == group.deaths, _PAUSE_IS_OVER] if group else [sa.not_(_IS_SUSPECT)]
+    """The entries to claim, up to "most" of them, and who held them.
+
+    suspect  those with so many "deaths" only, instead of those that are not suspect
+    """
+    wanted = (
+        [_c.deaths == sa.bindparam('deaths'), _PAUSE_IS_OVER]
+        if suspect
+        else [sa.not_(_IS_SUSPECT)]
+    )
     return (
         sa.select(_c.task_id, _c.owner)
-        .where(_FREE, _is_known(versions), *wanted)
+        .where(_FREE, _is_known(dict(versions)), *wanted)
         .order_by(_c.priority.desc(), _c.posted_at, _c.task_id)
-        .limit(limit)
+        .limit(sa.bindparam('most', type_=sa.Integer))
         .with_for_update(skip_locked=True)
     )
 

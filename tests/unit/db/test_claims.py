@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 
 from glance.db import claims, migrations, sessions
-from glance.domain.suspects import SUSPECT_DEATHS, SuspectGroup
+from glance.domain.suspects import SUSPECT_DEATHS
 
-VERSIONS = {'import': 1}
+VERSIONS = (('import', 1),)
 
 
 def plan(connection, statement):
@@ -20,10 +20,10 @@ def test_claims_follow_the_order_of_an_index(tmp_path):
         migrations.sync(database.engine)
 
         def plans(connection):
-            group = SuspectGroup(SUSPECT_DEATHS, 5)
+            healthy, suspect = (claims._candidates(VERSIONS, kind) for kind in (False, True))
             return [
-                plan(connection, claims._candidates(16, VERSIONS, None)),
-                plan(connection, claims._candidates(16, VERSIONS, group)),
+                plan(connection, healthy.params(most=16)),
+                plan(connection, suspect.params(most=16, deaths=SUSPECT_DEATHS)),
                 plan(connection, claims._SELECT_SUSPECTS),
                 plan(connection, sa.select(claims._c.task_id).where(claims._EXPIRED)),
             ]

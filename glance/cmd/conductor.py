@@ -33,17 +33,18 @@ PROGRAM = 'glance-conductor'
 def main(argv: collections.abc.Sequence[str] | None = None) -> int:
     try:
         with _start.errors_explained():
-            conf = _start.configure(PROGRAM, argv, runs_tasks=_runs_tasks)
+            conf = _start.configure(PROGRAM, argv, runs_tasks=runs_tasks)
             service_options.register_service_opts(conf)  # graceful_shutdown_timeout
             runner = _build(conf)
     except errors.ConfigError as error:
         return _start.fail(PROGRAM, error)
-    reload = functools.partial(_start.reload, conf, PROGRAM, argv, _runs_tasks)
+    reload = functools.partial(_start.reload, conf, PROGRAM, argv, runs_tasks)
     conduct(conf, runner, reload, _start.grace(conf))
     return 0
 
 
-def _runs_tasks(_conf: cfg.ConfigOpts) -> bool:
+def runs_tasks(_conf: cfg.ConfigOpts) -> bool:
+    """For _start.configure(): a conductor always does."""
     return True
 
 

@@ -68,7 +68,7 @@ class GroupQueue(SqlTaskQueue):
 def main(argv: collections.abc.Sequence[str] | None = None) -> int:
     try:
         with _start.errors_explained():
-            conf = _start.configure(PROGRAM, argv, cli_opts=OPTS, runs_tasks=_runs_tasks)
+            conf = _start.configure(PROGRAM, argv, cli_opts=OPTS, runs_tasks=conductor.runs_tasks)
             service_options.register_service_opts(conf)
             runner, queue, holder = _build(conf)
     except errors.ConfigError as error:
@@ -80,13 +80,9 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
     threading.Thread(
         target=_stop_when_done, args=(runner, queue, holder), name='done', daemon=True
     ).start()
-    reload = functools.partial(_start.reload, conf, PROGRAM, argv, _runs_tasks, OPTS)
+    reload = functools.partial(_start.reload, conf, PROGRAM, argv, conductor.runs_tasks, OPTS)
     conductor.conduct(conf, runner, reload, grace=0)
     return 0
-
-
-def _runs_tasks(_conf: cfg.ConfigOpts) -> bool:
-    return True
 
 
 def _build(conf: cfg.ConfigOpts) -> tuple[Runner, GroupQueue, LeaseHolder]:

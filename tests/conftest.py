@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 import pytest
 
@@ -48,15 +49,30 @@ def pytest_configure(config):
     config.addinivalue_line(
         'markers', 'once: the same whatever GLANCE_TEST_DATABASE is, so it runs with sqlite only'
     )
-    config.addinivalue_line('markers', 'on(kind): runs where GLANCE_TEST_DATABASE is this kind')
+    config.addinivalue_line(
+        'markers', 'on(*kinds): runs where GLANCE_TEST_DATABASE is one of these kinds'
+    )
     config.addinivalue_line('markers', 'soak: too long for each run; -m soak runs it')
+
+
+def pytest_unconfigure():
+    if 'tests.databases' in sys.modules:
+        sys.modules['tests.databases'].close()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(config, items):
+    from tests import databases  # not above, where the kind of threads is not chosen yet
+
+    if CHOSEN not in databases.KINDS:
+        raise pytest.UsageError(
+            f'GLANCE_TEST_DATABASE={CHOSEN} is none of: {", ".join(databases.KINDS)}.'
+        )
     for item in items:
         if _has_parameter(item, 'taskflow-serial'):
             item.add_marker('soak')  # for each run its contract is enough
+        if _is_of_processes_on_a_server(item):
+            item.add_marker('soak')
     _leave_out(config, items, _is_run_with_another_database)
     if 'soak' not in config.option.markexpr:
         _leave_out(config, items, lambda item: item.get_closest_marker('soak'))
@@ -72,13 +88,21 @@ def _leave_out(config, items, true):
 
 
 def _is_run_with_another_database(item):
-    """What is marked, and suites of contracts that are not those of the chosen database."""
+    """What is marked, and on a server what does not use the fixture "database"."""
     only = item.get_closest_marker('on')
-    kind = only.args[0] if only else getattr(item.cls, 'kind', None)
-    if kind is not None:
-        return kind != CHOSEN
-    return CHOSEN != 'sqlite' and bool(
-        item.get_closest_marker('once') or 'contract' in item.path.parts
+    if only:
+        return CHOSEN not in only.args
+    return CHOSEN != 'sqlite' and (
+        item.get_closest_marker('once') is not None or 'database' not in item.fixturenames
+    )
+
+
+def _is_of_processes_on_a_server(item):
+    """On a server, each run has the tests of processes that say so by the mark "on"."""
+    return (
+        CHOSEN != 'sqlite'
+        and 'process' in item.path.relative_to(HERE).parts
+        and item.get_closest_marker('on') is None
     )
 
 

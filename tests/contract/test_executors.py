@@ -14,7 +14,6 @@ from glance.testing.contracts.executor_setup import ExecutorSettings
 from glance.testing.fakes.flows import Gate, gated_flow
 from glance.testing.fakes.queue import FakeQueue
 from glance.testing.fakes.toolbox import fake_toolbox
-from tests import databases
 
 from .sql_queue import SqlQueue
 
@@ -82,21 +81,18 @@ class TestTaskflowParallel(ExecutorContract):
         assert self.gate.most_inside == 3
 
 
-class OnSqlite:
+class OnDatabase:
     """The same over the real queue, its runs remembered in the real logbook."""
 
-    kind = 'sqlite'
-
     @pytest.fixture(autouse=True)
-    def _database(self, tmp_path, missing):
-        with databases.fresh(self.kind, tmp_path, missing) as self._url:
-            yield
+    def _url(self, database):
+        self.url = database
 
     def make_queue(self):
-        return SqlQueue(self._url)
+        return SqlQueue(self.url)
 
     @pytest.fixture(autouse=True)
-    def _leaves_nothing(self, _database, _set_up):
+    def _leaves_nothing(self, _url, _set_up):
         yield
         self.executor.stop(5)
         ended = [task for task in ('t1', 't2') if task not in self.queue.open()]
@@ -107,21 +103,17 @@ class OnSqlite:
         self.queue.database.close()
 
 
-class TestEventletOnSqlite(OnSqlite, TestEventlet):
+class TestEventletOnDatabase(OnDatabase, TestEventlet):
     pass
 
 
 @pytest.mark.soak
-class TestTaskflowSerialOnSqlite(OnSqlite, TestTaskflowSerial):
+class TestTaskflowSerialOnDatabase(OnDatabase, TestTaskflowSerial):
     pass
 
 
-class TestTaskflowParallelOnSqlite(OnSqlite, TestTaskflowParallel):
+class TestTaskflowParallelOnDatabase(OnDatabase, TestTaskflowParallel):
     pass
-
-
-class TestTaskflowParallelOnPostgresql(OnSqlite, TestTaskflowParallel):
-    kind = 'postgresql'
 
 
 class InFiles:
@@ -159,12 +151,8 @@ class TestTaskflowParallelInFiles(InFiles, TestTaskflowParallel):
 
 
 @pytest.mark.soak
-class TestTaskflowParallelInFilesOnSqlite(InFiles, OnSqlite, TestTaskflowParallel):
+class TestTaskflowParallelInFilesOnDatabase(InFiles, OnDatabase, TestTaskflowParallel):
     pass
-
-
-class TestEventletOnPostgresql(OnSqlite, TestEventlet):
-    kind = 'postgresql'
 
 
 def test_what_waits_behind_steps_that_cannot_be_interrupted_is_handed_back(request):

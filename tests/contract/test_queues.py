@@ -4,7 +4,6 @@ import pytest
 
 from glance.testing.contracts.queue import TaskQueueContract
 from glance.testing.fakes.queue import FakeQueue
-from tests import databases
 
 from .sql_queue import SqlQueue
 
@@ -14,26 +13,15 @@ class TestFakeQueue(TaskQueueContract):
         return FakeQueue()
 
 
-class SqlQueueContract(TaskQueueContract):
-    kind = None
-
+class TestSqlQueue(TaskQueueContract):
     @pytest.fixture(autouse=True)
-    def _database(self, tmp_path, missing):
-        with databases.fresh(self.kind, tmp_path, missing) as self._url:
-            yield
+    def _url(self, database):
+        self.url = database
 
     def make_queue(self):
-        return SqlQueue(self._url)
+        return SqlQueue(self.url)
 
     @pytest.fixture(autouse=True)
-    def _close(self, _database, _set_up):
+    def _close(self, _url, _set_up):
         yield
         self.queue.database.close()
-
-
-class TestSqliteQueue(SqlQueueContract):
-    kind = 'sqlite'
-
-
-class TestPostgresqlQueue(SqlQueueContract):
-    kind = 'postgresql'

@@ -14,7 +14,6 @@ from glance.testing.contracts.tasks import TaskRepositoryContract
 from glance.testing.fakes.images import FakeImageRepository
 from glance.testing.fakes.queue import FakeQueue
 from glance.testing.fakes.tasks import FakeTaskRepository
-from tests import databases
 
 from .sql_queue import SqlQueue
 
@@ -37,20 +36,21 @@ class TestFakeImages(ImageRepositoryContract):
 
 
 class OnDatabase:
-    kind = 'sqlite'
-
     @pytest.fixture(autouse=True)
-    def _database(self, tmp_path, missing):
-        with databases.fresh(self.kind, tmp_path, missing) as url:
-            self._queue = SqlQueue(url)
-            self.database = self._queue.database
-            yield
-            self.database.close()
+    def _queue(self, database):
+        self.queue_of_all = SqlQueue(database)
+        self.database = self.queue_of_all.database
+        yield
+        self.database.close()
 
 
-class TestSqliteTasks(OnDatabase, TaskRepositoryContract):
+class TestSqlTasks(OnDatabase, TaskRepositoryContract):
     def make_repositories(self):
-        return (SqlTaskRepository(self.database), SqlImageRepository(self.database), self._queue)
+        return (
+            SqlTaskRepository(self.database),
+            SqlImageRepository(self.database),
+            self.queue_of_all,
+        )
 
     def expire(self, task_id):
         expired = sa.update(models.tasks).where(models.tasks.c.id == task_id)
@@ -59,13 +59,9 @@ class TestSqliteTasks(OnDatabase, TaskRepositoryContract):
         )
 
 
-class TestPostgresqlTasks(TestSqliteTasks):
-    kind = 'postgresql'
-
-
-class TestSqliteImages(OnDatabase, ImageRepositoryContract):
+class TestSqlImages(OnDatabase, ImageRepositoryContract):
     def make_images(self):
-        return SqlImageRepository(self.database), self._queue
+        return SqlImageRepository(self.database), self.queue_of_all
 
     def test_the_bytes_that_a_task_left_are_removable_whether_or_not_it_named_their_store(self):
         self.queue.record_leftovers(
@@ -81,9 +77,5 @@ class TestSqliteImages(OnDatabase, ImageRepositoryContract):
             assert [(one.store, one.url) for one in found] == [(s, 'memory://a') for s in left]
             if found:
                 self.images.remove_location(found[0])
-        kept = [one.kind for one in self._queue.leftovers_of('t1')]
+        kept = [one.kind for one in self.queue_of_all.leftovers_of('t1')]
         assert kept == ['staging', 'image']
-
-
-class TestPostgresqlImages(TestSqliteImages):
-    kind = 'postgresql'

@@ -10,7 +10,6 @@ from gabbi.handlers import base
 from oslo_config import cfg
 
 from glance import bootstrap
-from glance.db import migrations, sessions
 from glance.testing.source_server import SourceServer
 from tests import databases
 
@@ -45,10 +44,7 @@ def source(monkeypatch):
 @pytest.fixture
 def database(tmp_path, missing):
     """The URL of a database with its tables."""
-    with databases.fresh(databases.CHOSEN, tmp_path, missing) as url:
-        opened = sessions.open_database(url)
-        migrations.sync(opened.engine)
-        opened.close()
+    with databases.with_tables(databases.CHOSEN, tmp_path, missing) as url:
         yield url
 
 

@@ -9,7 +9,6 @@ import webob
 from oslo_config import cfg
 
 from glance import bootstrap
-from glance.db import migrations, sessions
 from glance.domain.caller import Caller
 from glance.testing.source_server import SourceServer
 from tests import databases, folders
@@ -111,11 +110,7 @@ def database(tmp_path, missing):
     with contextlib.ExitStack() as stack:
 
         def make(kind):
-            url = stack.enter_context(databases.fresh(kind, tmp_path, missing))
-            opened = sessions.open_database(url)
-            migrations.sync(opened.engine)
-            opened.close()
-            return url
+            return stack.enter_context(databases.with_tables(kind, tmp_path, missing))
 
         yield make
 

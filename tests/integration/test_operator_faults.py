@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from glance import bootstrap
 from glance import database as configured
-from glance.db import migrations, sessions
+from glance.db import migrations
 from glance.db.task_queue import SqlTaskQueue
 from glance.domain import errors
 from glance.domain.lease import HandBack
@@ -279,23 +279,15 @@ def test_folders_of_another_deployment_are_refused(make, make_service, tmp_path,
     assert ours.files() == before
 
 
-@pytest.mark.on('postgresql')
-def test_a_server_with_a_new_database_refuses_old_folders(make_service, tmp_path, missing, web):
-    with contextlib.ExitStack() as stack:
-        services = []
-        for _ in range(2):
-            # Made by the migrations, not a copy of another: each has an id of its own.
-            url = stack.enter_context(databases.fresh('postgresql', tmp_path, missing))
-            made = sessions.open_database(url)
-            migrations.sync(made.engine)
-            made.close()
-            services.append({'database': {'connection': url}})
-        first = make_service(**services[0]).start()
-        first.ended(posted(first, web))
-        first.stop()
-        with pytest.raises(errors.ConfigError, match='is marked as that of'):
-            make_service(**services[1])
-        make_service(**services[0]).stop()
+@pytest.mark.on(*databases.SERVERS)
+def test_a_server_with_a_new_database_refuses_old_folders(make_service, database, web):
+    ours, new = ({'database': {'connection': database(databases.CHOSEN)}} for _ in range(2))
+    first = make_service(**ours).start()
+    first.ended(posted(first, web))
+    first.stop()
+    with pytest.raises(errors.ConfigError, match='is marked as that of'):
+        make_service(**new)
+    make_service(**ours).stop()
 
 
 def test_a_deployment_older_than_the_marks_keeps_its_folders(make, web):

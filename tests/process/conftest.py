@@ -1,7 +1,7 @@
 """A real glance-api in a process of its own, and what it said.
 
 GLANCE_TEST_DATABASE chooses what it runs on: sqlite (a file in its state
-folder) or postgresql (a database made for the test).
+folder), postgresql or mariadb (a database of the test's own).
 """
 
 import contextlib
@@ -19,7 +19,6 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from glance.db import migrations, sessions
 from glance.testing.source_server import Silence, SourceServer
 from tests import databases, folders
 
@@ -182,39 +181,22 @@ def web():
         yield server
 
 
-@pytest.fixture(scope='session')
-def template(tmp_path_factory, missing):
-    """The URL of a database that has its tables, and writes down what happens to them."""
-    folder = tmp_path_factory.mktemp('template')
-    with databases.fresh(databases.CHOSEN, folder, missing) as url:
-        database = sessions.open_database(url)
-        migrations.sync(database.engine)
-        database.close()
-        engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
-        with engine.begin() as connection:
-            history.keep(connection)
-        engine.dispose()
-        yield url
-
-
 @pytest.fixture
-def database(request, state, missing):
+def database(state, missing):
     """The URL of the database of the deployment."""
     if databases.CHOSEN == 'sqlite':
         yield f'sqlite:///{state}/glance.sqlite'
         return
-    template = request.getfixturevalue('template')
-    with databases.fresh(databases.CHOSEN, state, missing, template) as url:
+    with databases.with_tables(databases.CHOSEN, state, missing, history.keep) as url:
         yield url
 
 
 @pytest.fixture
-def recorded(request, state, missing):
+def recorded(state, missing):
     """The database of this test is made before the service starts, and records its history."""
     if databases.CHOSEN == 'sqlite':
         state.mkdir(mode=0o700)
-        template = request.getfixturevalue('template')
-        with databases.fresh('sqlite', state, missing, template):
+        with databases.with_tables('sqlite', state, missing, history.keep):
             yield
         return
     yield  # there it always is

@@ -31,26 +31,38 @@ EVENTS = (
 )
 
 # What tells one transaction, and one process's connection, from another.
-_WHO = {'sqlite': ('NULL', 'NULL'), 'postgresql': ('txid_current()', 'pg_backend_pid()')}
+_WHO = {
+    'sqlite': ('NULL', 'NULL'),
+    'postgresql': ('txid_current()', 'pg_backend_pid()'),
+    'mysql': ('NULL', 'connection_id()'),
+}
+_NUMBER = {
+    'sqlite': 'INTEGER PRIMARY KEY AUTOINCREMENT',
+    'postgresql': 'BIGSERIAL',
+    'mysql': 'BIGINT PRIMARY KEY AUTO_INCREMENT',
+}
 
 
 def keep(connection):
     """From now on write down what happens in this database."""
     dialect = connection.dialect.name
-    number = {'sqlite': 'INTEGER PRIMARY KEY AUTOINCREMENT', 'postgresql': 'BIGSERIAL'}[dialect]
     connection.exec_driver_sql(
-        f'CREATE TABLE test_history (number {number}, tx BIGINT, backend BIGINT,'
-        ' place TEXT, event TEXT, task_id TEXT, before TEXT, after TEXT)'
+        f'CREATE TABLE test_history (number {_NUMBER[dialect]}, tx BIGINT, backend BIGINT,'
+        ' place TEXT, event TEXT, task_id TEXT, old TEXT, new TEXT)'
     )
     tx, backend = _WHO[dialect]
     for count, (table, event, task, before, after) in enumerate(EVENTS):
         note = (
-            'INSERT INTO test_history (tx, backend, place, event, task_id, before, after)'
+            'INSERT INTO test_history (tx, backend, place, event, task_id, old, new)'
             f" VALUES ({tx}, {backend}, '{table}', '{event}', {task}, {before}, {after});"
         )
         name = f'test_history_{count}'
+        if dialect == 'mysql' and ' OF ' in event:  # it has no triggers of a column
+            column = event.split()[-1]
+            note = f'IF NOT OLD.{column} <=> NEW.{column} THEN {note} END IF;'
+            event = 'UPDATE'
         when = f'CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW'
-        if dialect == 'sqlite':
+        if dialect != 'postgresql':
             connection.exec_driver_sql(f'{when} BEGIN {note} END')
         else:
             connection.exec_driver_sql(
@@ -80,9 +92,9 @@ def check(connection):
 def _check_task(rows):
     def changes(place, event):
         return [
-            (row.before, row.after)
+            (row.old, row.new)
             for row in rows
-            if (row.place, row.event) == (place, event) and row.before != row.after
+            if (row.place, row.event) == (place, event) and row.old != row.new
         ]
 
     statuses = changes('tasks', 'UPDATE OF status')
@@ -102,19 +114,22 @@ def _check_task(rows):
 
 def _check_fences(rows):
     """Each write for a task has the fence before it, in its own transaction."""
-    fenced = {}  # transaction to the tasks whose fence it has passed; one for all on SQLite
+    # Transaction to the tasks whose fence it has passed. Where none can be told from another,
+    # it is what a connection has done since its last fence: of SQLite all, of MariaDB each.
+    fenced = {}
     for row in rows:
+        transaction = row.backend if row.tx is None else row.tx
         if (row.place, row.event) == ('task_queue', 'UPDATE OF touched'):
             if row.tx is None:
-                fenced.clear()
-            fenced.setdefault(row.tx, set()).add(row.task_id)
+                fenced.pop(transaction, None)
+            fenced.setdefault(transaction, set()).add(row.task_id)
         elif _is_of_a_run(row):
-            assert row.task_id in fenced.get(row.tx, ()), f'a write without a fence: {row}'
+            assert row.task_id in fenced.get(transaction, ()), f'a write without a fence: {row}'
 
 
 def _is_of_a_run(row):
     if row.place == 'tasks':
-        return row.after in ENDS
+        return row.new in ENDS
     return row.place != 'task_queue'
 
 
@@ -123,6 +138,6 @@ def _check_holders(rows):
     wrote_for = collections.defaultdict(set)
     for row in rows:
         if row.backend is not None and row.event == 'UPDATE OF touched':
-            wrote_for[row.backend].add(row.after)
+            wrote_for[row.backend].add(row.new)
     for backend, holders in wrote_for.items():
         assert len(holders) == 1, f'connection {backend} wrote for {holders}'

@@ -7,9 +7,7 @@ import threading
 
 import psutil
 import pytest
-import sqlalchemy as sa
 
-from glance.db import migrations
 from glance.testing.source_server import Answer
 from tests import databases
 
@@ -40,16 +38,6 @@ def conduct(tmp_path, nursery):
     yield begin
     for conductor in begun:
         conductor.end()
-
-
-@pytest.fixture
-def postgresql(tmp_path, missing):
-    """The options of a database of the test's own on the server."""
-    with databases.fresh('postgresql', tmp_path, missing) as url:
-        engine = sa.create_engine(url)
-        migrations.sync(engine)
-        engine.dispose()
-        yield {'database': {'connection': url}}
 
 
 class Gate:
@@ -198,14 +186,14 @@ def test_a_conductor_reads_its_configuration_again(start, conduct, config, web, 
     assert conductor.exit_status() == 0
 
 
-@pytest.mark.on('postgresql')
-def test_two_conductors_share_what_waits_and_run_nothing_twice(start, conduct, web, postgresql):
+@pytest.mark.on(*databases.SERVERS)
+def test_two_conductors_share_what_waits_and_run_nothing_twice(start, conduct, web):
     """No import ends before all 20 have begun, and each conductor has room for 10."""
     gate = Gate(IMPORTS)
     paths = [f'/image-{number}' for number in range(IMPORTS)]
     web.pages.update(dict.fromkeys(paths, gate))
     half = {'taskflow_executor': {'max_tasks': IMPORTS // 2, 'max_workers': IMPORTS // 2}}
-    api = start(**APART, **half, **postgresql).await_ready()
+    api = start(**APART, **half).await_ready()
     both = [conduct().await_ready(), conduct().await_ready()]
     tasks = [api.import_(f'{web.url}{path}') for path in paths]
     assert {api.ended(task)['status'] for task in tasks} == {'success'}

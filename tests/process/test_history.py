@@ -7,8 +7,11 @@ import pytest
 import sqlalchemy as sa
 
 from glance.db.models import images, task_queue, tasks
+from tests import databases
 
 from . import history
+
+pytestmark = pytest.mark.on(*databases.KINDS)
 
 NOW = datetime.datetime(2026, 1, 1)
 IMAGE = sa.insert(images).values(

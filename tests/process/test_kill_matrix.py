@@ -39,7 +39,7 @@ def cases():
                 if way == 'eventlet' and 'remember' in point:
                     continue
                 often = way == 'taskflow' and is_tried_often(point)
-                marks = [] if often else [pytest.mark.soak]
+                marks = [pytest.mark.on(*databases.KINDS) if often else pytest.mark.soak]
                 yield pytest.param(way, end, point, id=f'{way}-{end}-{point}', marks=marks)
 
 

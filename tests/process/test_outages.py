@@ -7,7 +7,6 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from glance.db import migrations, sessions
 from glance.testing.source_server import Answer
 from tests import databases
 
@@ -16,6 +15,7 @@ from .relay import Relay
 
 pytestmark = pytest.mark.once
 
+PORTS = {'postgresql': 5432, 'mariadb': 3306}
 WAYS = {'taskflow': {}, 'eventlet': {'task_executor': 'eventlet'}}
 BITS = b'bits of an image' * 1000
 OUTAGE = 'The run of task {} was stopped because the database does not answer'
@@ -29,14 +29,13 @@ def task(request):
 
 @pytest.fixture
 def far(tmp_path, missing):
-    """(Relay, URL through it) of a database on PostgreSQL."""
-    with databases.fresh('postgresql', tmp_path, missing) as url:
-        opened = sessions.open_database(url)
-        migrations.sync(opened.engine)
-        opened.close()
+    """(Relay, URL through it) of a database on a server."""
+    with databases.with_tables(databases.CHOSEN, tmp_path, missing) as url:
         url = sa.make_url(url)
-        relay = Relay(url.host, url.port or 5432)
-        through = url.set(port=relay.port, query={'sslmode': 'disable', 'gssencmode': 'disable'})
+        relay = Relay(url.host, url.port or PORTS[databases.CHOSEN])
+        plain = {'sslmode': 'disable', 'gssencmode': 'disable'}
+        query = plain if databases.CHOSEN == 'postgresql' else {}
+        through = url.set(port=relay.port, query=query)
         yield relay, through.render_as_string(hide_password=False)
         relay.close()
 
@@ -77,7 +76,7 @@ def succeeded(api, task_id, state):
     assert left_behind(state)[0].startswith(f'images/{image_id}.')
 
 
-@pytest.mark.on('postgresql')
+@pytest.mark.on(*databases.SERVERS)
 def test_a_run_that_the_database_leaves_is_dropped_and_goes_on(start, state, web, far, slow, task):
     relay, url = far
     api = start(database={'connection': url}, task=task).await_ready()
@@ -93,7 +92,7 @@ def test_a_run_that_the_database_leaves_is_dropped_and_goes_on(start, state, web
     assert 'Traceback' not in api.log
 
 
-@pytest.mark.on('postgresql')
+@pytest.mark.on(*databases.SERVERS)
 def test_a_commit_whose_answer_gets_lost_stands(start, state, web, far, task):
     relay, url = far
     web.pages['/image'] = BITS

@@ -1,4 +1,4 @@
-"""Transactions on PostgreSQL: what is in each other's way is done again, and others go on."""
+"""Transactions on servers: what is in each other's way is done again, and others go on."""
 
 import threading
 
@@ -10,20 +10,44 @@ from glance.db import sessions
 from glance.domain import errors
 from tests import databases
 
-pytestmark = pytest.mark.on('postgresql')
+pytestmark = pytest.mark.on(*databases.SERVERS)
 
 PATIENCE = 60
+# The same in the words of each server.
+WORDS = {
+    'postgresql': {
+        'strict': 'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE',
+        'patient': f"SET LOCAL statement_timeout = '{PATIENCE}s'",
+        'lock': 'SELECT pg_advisory_lock(1)',
+        'unlock': 'SELECT pg_advisory_unlock(1)',
+        'name': 'SELECT current_database()',
+        'end': 'SELECT pg_terminate_backend(pg_backend_pid())',
+    },
+    'mariadb': {
+        'strict': 'SET SESSION innodb_snapshot_isolation = ON',
+        'patient': f'SET SESSION max_statement_time = {PATIENCE}',
+        'lock': f"SELECT get_lock('glance_test', {PATIENCE})",
+        'unlock': "SELECT release_lock('glance_test')",
+        'name': 'SELECT database()',
+        'end': 'KILL CONNECTION_ID()',
+    },
+}
+
+
+def words(of):
+    return sa.text(WORDS[databases.CHOSEN][of])
 
 
 @pytest.fixture
 def server(tmp_path, missing):
-    with databases.fresh('postgresql', tmp_path, missing) as url:
+    with databases.fresh(databases.CHOSEN, tmp_path, missing) as url:
         made = sessions.open_database(url)
-        made.write(
-            lambda connection: connection.execute(
-                sa.text('CREATE TABLE pairs AS SELECT 1 AS id, 0 AS n UNION SELECT 2, 0')
-            )
-        )
+
+        def make(connection):
+            connection.execute(sa.text('CREATE TABLE pairs (id INTEGER PRIMARY KEY, n INTEGER)'))
+            connection.execute(sa.text('INSERT INTO pairs VALUES (1, 0), (2, 0)'))
+
+        made.write(make)
         yield made
         made.close()
 
@@ -84,7 +108,7 @@ def test_a_serialization_failure_is_no_error_and_each_write_is_made_once(server)
     def strict():
         def write(connection):
             tries.append(1)
-            connection.execute(sa.text('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE'))
+            connection.execute(words('strict'))
             connection.execute(sa.text('SELECT sum(n) FROM pairs'))
             if len(tries) <= 2:
                 both_read.wait(PATIENCE)
@@ -100,14 +124,13 @@ def test_a_serialization_failure_is_no_error_and_each_write_is_made_once(server)
 def test_others_go_on_while_the_server_has_not_answered(server):
     """The lock that is waited for is let go of by another thread of this process."""
     waits = threading.Event()
-    lock, unlock = (sa.text(f'SELECT pg_advisory_{what}lock(1)') for what in ('', 'un'))
 
     def hold():
         def read(connection):
-            connection.execute(lock)
+            connection.execute(words('lock'))
             held.set()
             assert waits.wait(PATIENCE)
-            connection.execute(unlock)
+            connection.execute(words('unlock'))
 
         server.read(read)
 
@@ -115,10 +138,10 @@ def test_others_go_on_while_the_server_has_not_answered(server):
         assert held.wait(PATIENCE)
 
         def read(connection):
-            connection.execute(sa.text(f"SET LOCAL statement_timeout = '{PATIENCE}s'"))
+            connection.execute(words('patient'))
             waits.set()
-            connection.execute(lock)
-            connection.execute(unlock)
+            connection.execute(words('lock'))
+            connection.execute(words('unlock'))
 
         server.read(read)
 
@@ -127,16 +150,13 @@ def test_others_go_on_while_the_server_has_not_answered(server):
 
 
 def test_a_server_that_has_gone_is_told_as_such(server):
-    name = server.read(lambda connection: connection.scalar(sa.text('SELECT current_database()')))
+    name = server.read(lambda connection: connection.scalar(words('name')))
     with pytest.raises(errors.DatabaseUnavailable):
-        server.write(
-            lambda connection: connection.execute(
-                sa.text('SELECT pg_terminate_backend(pg_backend_pid())')
-            )
-        )
+        server.write(lambda connection: connection.execute(words('end')))
     assert numbers(server) == [0, 0], f'{name} is there again'
 
 
+@pytest.mark.on('postgresql')  # of MariaDB it is a setting of the whole server
 def test_a_server_that_is_read_only_is_unavailable_for_writes(server):
     name = server.engine.url.database
     server.write(
@@ -157,7 +177,7 @@ def test_a_server_that_is_read_only_is_unavailable_for_writes(server):
     ('change', 'kind'),
     [
         ('ALTER TABLE pairs RENAME TO others', errors.DatabaseUnavailable),
-        ('ALTER TABLE pairs RENAME n TO other', errors.DatabaseUnavailable),
+        ('ALTER TABLE pairs RENAME COLUMN n TO other', errors.DatabaseUnavailable),
         ('ALTER TABLE pairs ADD CHECK (n < 1)', errors.WriteRefused),
     ],
 )

@@ -41,6 +41,7 @@ def _keep_execnet_native():
 
 HERE = pathlib.Path(__file__).parent
 LONGEST_FIRST = ('process', 'integration', 'contract', 'http', 'unit')
+SHARE_SERVERS = ('process/test_wire_of_servers.py',)
 CHOSEN = os.environ.get('GLANCE_TEST_DATABASE') or 'sqlite'
 
 
@@ -58,6 +59,23 @@ def pytest_configure(config):
 def pytest_unconfigure():
     if 'tests.databases' in sys.modules:
         sys.modules['tests.databases'].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests of a file that shares servers among them run in one process.
+
+    Marks of --dist loadgroup do not reach the scheduler with pytest 9.2: it tells them by
+    the name of a test, which can no longer be changed.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.split('::')[0]
+            return path if path.endswith(SHARE_SERVERS) else nodeid
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers

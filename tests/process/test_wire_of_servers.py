@@ -1,6 +1,6 @@
 """What the application sees of requests is the same under each server that the guide names.
 
-Each server is started once for all tests here. What servers do with malformed heads
+Each server is started once for all tests here (SHARE_SERVERS in conftest.py). What servers do with malformed heads
 is in a table of doc/source/deployment.rst; that of glance-api is tested in
 tests/unit/server/test_wire.py.
 """
@@ -15,7 +15,7 @@ from . import wire_fuzzer
 from .conftest import Api
 from .test_wsgi_servers import SERVERS, Server, program
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group('wire')]
+pytestmark = pytest.mark.once
 
 TASK = json.dumps(
     {

@@ -2,12 +2,13 @@
 
 import pytest
 
-from glance.db import migrations, sessions
+from glance.db import sessions
+from tests import databases
 
 
 @pytest.fixture
-def database(tmp_path):
-    made = sessions.open_database(f'sqlite:///{tmp_path}/glance.sqlite')
-    migrations.sync(made.engine)
-    yield made
-    made.close()
+def database(tmp_path, missing):
+    with databases.with_tables('sqlite', tmp_path, missing) as url:
+        made = sessions.open_database(url)
+        yield made
+        made.close()

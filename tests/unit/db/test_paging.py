@@ -45,7 +45,6 @@ def all_pages(repository, limit, **listing):
     return found
 
 
-@pytest.mark.parametrize('limit', [1, 2, 5, 100])
 @pytest.mark.parametrize(
     'sort',
     [
@@ -59,10 +58,11 @@ def all_pages(repository, limit, **listing):
         (('owner', 'desc'), ('image_id', 'asc')),
     ],
 )
-def test_pages_hold_each_item_once_in_one_order(tasks, limit, sort):
+def test_pages_hold_each_item_once_in_one_order(tasks, sort):
     whole = [item.id for item in tasks.page(Listing(1000, sort=sort))]
     assert len(whole) == len(set(whole)) == 12
-    assert all_pages(tasks, limit, sort=sort) == whole
+    for limit in (1, 2, 5, 100):
+        assert all_pages(tasks, limit, sort=sort) == whole
 
 
 def test_the_newest_comes_first_and_ties_are_broken_by_id(tasks):

@@ -1,8 +1,8 @@
 """What the application sees of requests is the same under each server that the guide names.
 
-Each server is started once for all tests here (SHARE_SERVERS in conftest.py). What servers do with malformed heads
-is in a table of doc/source/deployment.rst; that of glance-api is tested in
-tests/unit/server/test_wire.py.
+Each server is started once for all tests here: see SHARE_SERVERS in tests/conftest.py.
+What servers do with malformed heads is in a table of doc/source/deployment.rst; that of
+glance-api is tested in tests/unit/server/test_wire.py.
 """
 
 import contextlib

@@ -16,6 +16,11 @@ from glance.services import Services
 from glance.services.images import Images
 from glance.services.tasks import Tasks
 
+# Requests that may wait for the end of a task at a time. A native one holds one of the few
+# threads of its server; a green one holds a connection.
+WAITING_NATIVE = 2
+WAITING_GREEN = 1000
+
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options that every process of the service reads."""
@@ -108,6 +113,7 @@ class Application:
                 parts.task_types.usable,
                 service,
                 parts.task_types.broken,
+                waiting=_most_waiting(),
             ),
             images=Images(parts.images, parts.stores),
         )
@@ -126,14 +132,25 @@ class Application:
     def stop_tasks(self, grace: float) -> None:
         """Stop running tasks, if this process runs tasks.
 
-        A task that does not end within grace seconds is handed back to the queue.
+        A task that does not end within grace seconds is handed back to the queue. Requests
+        that wait for the end of a task are answered now.
         """
+        self.services.tasks.stop_waiting()
         if self.runner:
             self.runner.stop_tasks(grace)
 
     def close(self) -> None:
         """Release what a stopped application still holds."""
         (self.runner or self.database).close()
+
+
+def _most_waiting() -> int:
+    """How many requests of this process may wait for the end of a task at a time."""
+    if not threads.is_green():
+        return WAITING_NATIVE
+    from glance.server.wsgi_server import most_connections
+
+    return min(WAITING_GREEN, most_connections() // 2)
 
 
 def build(

@@ -1,5 +1,6 @@
 """The request, as handlers see it."""
 
+import collections.abc
 import typing
 
 import webob
@@ -14,6 +15,7 @@ CONTEXT = 'glance.context'
 SERVICES = 'glance.services'
 SETTINGS = 'glance.settings'
 VARIABLES = 'glance.variables'
+CLIENT_IS_GONE = 'glance.client_is_gone'  # of glance/server/hanging_up.py
 
 
 class Request(webob.Request):  # type: ignore[misc]
@@ -41,6 +43,12 @@ class Request(webob.Request):  # type: ignore[misc]
     def base(self) -> str:
         """The absolute URL of this service, without a slash at the end."""
         return self.settings.base or typing.cast(str, self.application_url)
+
+    @property
+    def client_is_gone(self) -> collections.abc.Callable[[], bool]:
+        """Says whether the client has hung up; always no under a server that cannot tell."""
+        gone = self.environ.get(CLIENT_IS_GONE, lambda: False)
+        return typing.cast('collections.abc.Callable[[], bool]', gone)
 
     def read_query(self) -> query.Query:
         """The query string. Raises Invalid if it cannot be decoded."""

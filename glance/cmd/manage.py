@@ -114,6 +114,7 @@ def task_show(conf: cfg.ConfigOpts, database: Database) -> None:
                 'status': task.status,
                 'owner': task.owner,
                 'image_id': task.image_id,
+                'retry_of': task.retry_of,
                 'request_id': task.request_id,
                 'created_at': _time(task.created_at),
                 'updated_at': _time(task.updated_at),
@@ -134,6 +135,7 @@ def task_purge(conf: cfg.ConfigOpts, database: Database) -> None:
     total = 0
     while count := repository.purge(limit=PURGE_AT_ONCE):
         total += count
+    repository.forget_keys()
     print(f'{total} tasks deleted.')
 
 

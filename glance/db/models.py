@@ -44,6 +44,7 @@ tasks = sa.Table(
     sa.Column('updated_at', Time, nullable=False),
     sa.Column('deleted_at', Time),
     sa.Column('deleted', sa.Boolean, nullable=False, default=False),
+    sa.Column('retry_of', Name(36)),
     sa.Index('ix_tasks_created_at_id', 'created_at', 'id'),
     sa.Index('ix_tasks_owner_created_at', 'owner', 'created_at', 'id'),
     sa.Index('ix_tasks_status', 'status'),
@@ -58,6 +59,20 @@ task_info = sa.Table(
     sa.Column('input', LongText),
     sa.Column('result', LongText),
     sa.Column('message', LongText),
+)
+
+# One row per task that was posted with a key, until the task is removed or the key is too old.
+# owner is the project of the caller; an administrator may create tasks of others.
+idempotency_keys = sa.Table(
+    'idempotency_keys',
+    metadata,
+    sa.Column('owner', Name(255), primary_key=True),
+    sa.Column('text', Name(255), primary_key=True),
+    sa.Column('fingerprint', sa.String(64), nullable=False),
+    sa.Column('task_id', Name(36), nullable=False),
+    sa.Column('recorded_at', sa.Double, nullable=False),
+    sa.Index('ix_idempotency_keys_task_id', 'task_id'),
+    sa.Index('ix_idempotency_keys_recorded_at', 'recorded_at'),
 )
 
 # One row per task that has not ended, or has ended and is not cleaned up. owner is the process

@@ -250,6 +250,7 @@ class SqlTaskQueue(TaskQueue):
             entries.delete(connection, lease.task_id)
 
         fence.write(self._database, lease, end)
+        self.on_end(lease.task_id)
 
     def finish(
         self,
@@ -280,6 +281,7 @@ class SqlTaskQueue(TaskQueue):
             entries.set_success(connection, lease.task_id)
 
         fence.write(self._database, lease, commit)
+        self.on_end(lease.task_id)
 
     def cancel(self, task_id: str) -> bool:
         statement = (

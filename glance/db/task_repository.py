@@ -8,14 +8,24 @@ import typing
 
 import sqlalchemy as sa
 
-from glance.db import image_filters, paging
+from glance.db import idempotency, image_filters, paging
 from glance.db import writes as db_writes
-from glance.db.models import aware, naive, now, task_info, task_queue, tasks, utcnow
+from glance.db.models import (
+    aware,
+    idempotency_keys,
+    naive,
+    now,
+    task_info,
+    task_queue,
+    tasks,
+    utcnow,
+)
 from glance.db.sessions import Database
 from glance.domain import errors
 from glance.domain.entry import Entry
+from glance.domain.idempotency import IdempotencyKey
 from glance.domain.listing import Listing
-from glance.domain.task import Status, Task, before
+from glance.domain.task import NEXT, Status, Task, before
 from glance.interfaces.repositories import TaskRepository
 from glance.interfaces.writes import Write
 
@@ -30,6 +40,18 @@ _SELECT_TASKS = sa.select(tasks, task_info.c.input, task_info.c.result, task_inf
     task_info, task_info.c.task_id == tasks.c.id
 )
 _SELECT_TASK = _SELECT_TASKS.where(tasks.c.id == sa.bindparam('id'))
+_SELECT_ENDED = _SELECT_TASKS.where(
+    tasks.c.id.in_(sa.bindparam('ids', expanding=True)),
+    tasks.c.status.in_([status for status, later in NEXT.items() if not later]),
+)
+_SELECT_OF_KEY = (
+    _SELECT_TASKS.add_columns(idempotency_keys.c.fingerprint)
+    .join(idempotency_keys, idempotency.LIVE)
+    .where(
+        idempotency_keys.c.owner == sa.bindparam('key_owner'),
+        idempotency_keys.c.text == sa.bindparam('key_text'),
+    )
+)
 _INSERT_TASK = sa.insert(tasks)
 _INSERT_INFO = sa.insert(task_info)
 _INSERT_ENTRY = sa.insert(task_queue).values(
@@ -72,10 +94,19 @@ class SqlTaskRepository(TaskRepository):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, task: Task, entry: Entry, writes: collections.abc.Iterable[Write] = ()) -> None:
+    def add(
+        self,
+        task: Task,
+        entry: Entry,
+        writes: collections.abc.Iterable[Write] = (),
+        *,
+        key: IdempotencyKey | None = None,
+    ) -> bool:
         accepted = db_writes.accepted(writes, None)
 
-        def insert(connection: sa.Connection) -> None:
+        def insert(connection: sa.Connection) -> bool:
+            if key is not None and not idempotency.take(connection, key, task.id, utcnow()):
+                return False
             db_writes.apply(connection, accepted)
             connection.execute(_INSERT_TASK, _row(task))
             connection.execute(
@@ -98,8 +129,16 @@ class SqlTaskRepository(TaskRepository):
                     'request_id': task.request_id,
                 },
             )
+            return True
 
-        self._database.write(insert, urgent=True)
+        return self._database.write(insert, urgent=True)
+
+    def of_key(self, key: IdempotencyKey) -> tuple[Task, str] | None:
+        named = idempotency.parameters(key, utcnow())
+        row = self._database.read(
+            lambda connection: connection.execute(_SELECT_OF_KEY, named).one_or_none()
+        )
+        return None if row is None else (_task(row), row.fingerprint)
 
     def get(self, task_id: str, *, owner: str | None = None) -> Task:
         row = self._database.read(
@@ -108,6 +147,13 @@ class SqlTaskRepository(TaskRepository):
         if row is None or row.deleted or _is_expired(row) or owner not in (None, row.owner):
             raise errors.TaskNotFound(task_id)
         return _task(row)
+
+    def ended(self, ids: collections.abc.Collection[str]) -> list[Task]:
+        named = {'ids': list(ids)}
+        rows = self._database.read(
+            lambda connection: connection.execute(_SELECT_ENDED, named).all()
+        )
+        return [_task(row) for row in rows]
 
     def page(self, listing: Listing, *, owner: str | None = None) -> list[Task]:
         visible = _not_expired()
@@ -143,10 +189,14 @@ class SqlTaskRepository(TaskRepository):
 
         def remove(connection: sa.Connection) -> int:
             ids = list(connection.scalars(expired))
+            idempotency.forget_tasks(connection, ids)
             connection.execute(sa.delete(task_info).where(task_info.c.task_id.in_(ids)))
             return connection.execute(sa.delete(tasks).where(tasks.c.id.in_(ids))).rowcount
 
         return self._database.write(remove)
+
+    def forget_keys(self) -> int:
+        return self._database.write(idempotency.forget_old)
 
 
 def end(
@@ -218,4 +268,5 @@ def _task(row: sa.Row[typing.Any]) -> Task:
         image_id=row.image_id,
         request_id=row.request_id,
         user_id=row.user_id,
+        retry_of=row.retry_of,
     )

@@ -51,10 +51,26 @@ class Task:
     image_id: str | None = None
     request_id: str | None = None
     user_id: str | None = None
+    retry_of: str | None = None  # the failed task that this one repeats
 
     @property
     def ended(self) -> bool:
         return not NEXT[self.status]
+
+    def as_accepted(self) -> 'Task':
+        """This task as it was when it was accepted."""
+        return Task(
+            id=self.id,
+            type=self.type,
+            owner=self.owner,
+            input=self.input,
+            created_at=self.created_at,
+            updated_at=self.created_at,
+            image_id=self.image_id,
+            request_id=self.request_id,
+            user_id=self.user_id,
+            retry_of=self.retry_of,
+        )
 
     def begin(self) -> None:
         self._become(Status.PROCESSING)

@@ -5,6 +5,7 @@ import collections.abc
 import typing
 
 from glance.domain.entry import Entry
+from glance.domain.idempotency import IdempotencyKey
 from glance.domain.image import Image, Location
 from glance.domain.lease import Lease
 from glance.domain.listing import Listing
@@ -16,8 +17,20 @@ class TaskRepository(abc.ABC):
     """Task records, as the API sees them."""
 
     @abc.abstractmethod
-    def add(self, task: Task, entry: Entry, writes: collections.abc.Iterable[Write] = ()) -> None:
+    def add(
+        self,
+        task: Task,
+        entry: Entry,
+        writes: collections.abc.Iterable[Write] = (),
+        *,
+        key: IdempotencyKey | None = None,
+    ) -> bool:
         """Write task and entry in one transaction, and apply these writes in it.
+
+        key  stands for the task from then on, for IdempotencyKey's LIFETIME at most. If it
+             stands for another task, nothing is written
+
+        Returns whether the task was added.
 
         Raises the error of a write that cannot be applied, WrongWrite for one that
         belongs to a claim. Nothing is written then.
@@ -31,6 +44,14 @@ class TaskRepository(abc.ABC):
         """
 
     @abc.abstractmethod
+    def of_key(self, key: IdempotencyKey) -> tuple[Task, str] | None:
+        """The task for which a key stands, and the fingerprint of its request; or None."""
+
+    @abc.abstractmethod
+    def ended(self, ids: collections.abc.Collection[str]) -> list[Task]:
+        """Those of these tasks that have ended, in any order."""
+
+    @abc.abstractmethod
     def page(self, listing: Listing, *, owner: str | None = None) -> list[Task]:
         """A page, without input, result and message. Raises Invalid for a bad marker."""
 
@@ -41,6 +62,10 @@ class TaskRepository(abc.ABC):
     @abc.abstractmethod
     def purge(self, *, limit: int) -> int:
         """Remove at most this number of expired tasks. Returns how many were removed."""
+
+    @abc.abstractmethod
+    def forget_keys(self) -> int:
+        """Remove the keys that are older than IdempotencyKey's LIFETIME. Returns how many."""
 
 
 class ImageRepository(abc.ABC):

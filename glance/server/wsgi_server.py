@@ -17,7 +17,7 @@ import typing
 import eventlet
 from eventlet import wsgi
 
-from glance.server import bodies, file_limit, heads, sendfile
+from glance.server import bodies, file_limit, hanging_up, heads, sendfile
 from glance.server.waiting import Waiting
 
 LOG = logging.getLogger(__name__)
@@ -244,4 +244,5 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
         environ['wsgi.file_wrapper'] = sendfile.Wrapper(
             self, self.connection, environ.pop(SENDERS)
         )
+        hanging_up.watch(environ, self.connection)
         return environ

@@ -9,7 +9,7 @@ import io
 import typing
 import urllib.parse
 
-from glance.server import heads
+from glance.server import hanging_up, heads
 
 try:
     import uwsgi
@@ -25,6 +25,10 @@ def complete(environ: dict[str, typing.Any]) -> None:
         environ['HTTP_HOST'] = authority
         path = urllib.parse.unquote(rest.partition('?')[0], encoding='latin-1')
         environ['PATH_INFO'] = path or '/'
+    if uwsgi is not None:
+        hanging_up.watch(environ, uwsgi.connection_fd())
+    elif 'gunicorn.socket' in environ:
+        hanging_up.watch(environ, environ['gunicorn.socket'])
     coding = environ.get('HTTP_TRANSFER_ENCODING')
     if coding is None:
         return

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from glance.db import models
 from glance.db.image_repository import SqlImageRepository
 from glance.db.task_repository import SqlTaskRepository
+from glance.domain.idempotency import LIFETIME
 from glance.domain.leftover import Leftover
 from glance.testing.contracts.images import ImageRepositoryContract
 from glance.testing.contracts.tasks import TaskRepositoryContract
@@ -27,6 +28,10 @@ class TestFakeTasks(TaskRepositoryContract):
 
     def expire(self, task_id):
         self.tasks.records[task_id].expires_at = LONG_AGO.replace(tzinfo=datetime.UTC)
+
+    def age_keys(self):
+        at = LONG_AGO.replace(tzinfo=datetime.UTC)
+        self.tasks.keys = {name: (*kept[:2], at) for name, kept in self.tasks.keys.items()}
 
 
 class TestFakeImages(ImageRepositoryContract):
@@ -57,6 +62,12 @@ class TestSqlTasks(OnDatabase, TaskRepositoryContract):
         self.database.write(
             lambda connection: connection.execute(expired.values(expires_at=LONG_AGO))
         )
+
+    def age_keys(self):
+        aged = sa.update(models.idempotency_keys).values(
+            recorded_at=models.idempotency_keys.c.recorded_at - LIFETIME
+        )
+        self.database.write(lambda connection: connection.execute(aged))
 
 
 class TestSqlImages(OnDatabase, ImageRepositoryContract):

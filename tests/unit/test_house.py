@@ -19,6 +19,7 @@ LIBRARIES = {
     "futurist's pools": ('futurist',),
     'HTTP clients': ('urllib3', 'http.client', 'urllib.request', 'requests', 'httpx'),
     'digests': ('hashlib',),
+    'fingerprints of requests': ('hashlib',),
     'formats': ('oslo_utils.imageutils',),
     'glance_store': ('glance_store',),
     'SQLAlchemy': ('sqlalchemy', 'oslo_db', 'sqlite3', 'psycopg2', 'pymysql'),

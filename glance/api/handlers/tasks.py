@@ -12,10 +12,13 @@ from glance.api.listings import tasks as listings
 from glance.api.request import Request
 from glance.api.schemas import tasks as schemas
 from glance.api.views import tasks as views
-from glance.domain import errors
+from glance.domain import errors, idempotency
+from glance.domain.task import Task
 from glance.services import Services
 
 LOG = logging.getLogger(__name__)
+
+LONGEST_WAIT = 120  # seconds
 
 
 @handler
@@ -26,7 +29,7 @@ def create(req: Request, services: Services) -> webob.Response:
     400  the body does not fit schemas.CREATE, or the input does not fit the schema or
          the rules of its type
     403  policy does not allow it
-    409  an image with the same id exists
+    409  an image with the same id exists, or the Idempotency-Key came with another body
     413  the body is too large, or the input exceeds a quota
     415  the Content-Type is not JSON
     500  the plug-in of the task type does not work; the log says why
@@ -34,13 +37,60 @@ def create(req: Request, services: Services) -> webob.Response:
     req.context.require('tasks_api_access')
     req.context.require('add_task')
     wanted = body.read(req, schemas.CREATE)
+    key = _key(req, wanted)
+    if key is not None and (earlier := services.tasks.of_key(key)):
+        return _accepted(req, earlier, new=False)
     _verify_input(wanted['input'], services.tasks.type(wanted['type']))
-    task = services.tasks.create(wanted['type'], wanted['input'], by=req.context.caller)
+    task, new = services.tasks.create_once(
+        wanted['type'], wanted['input'], by=req.context.caller, key=key
+    )
+    return _accepted(req, task, new=new)
+
+
+@handler
+def retry(req: Request, services: Services) -> webob.Response:
+    """POST /v2/tasks/{task_id}/retry: accept a task that repeats a failed one.
+
+    201  the new task and its Location
+    400  there is a body, or the input does not fit the type any more
+    403  policy does not allow to create tasks
+    404  there is no such task, this caller may not see it, or it has expired
+    409  the task has not failed, or its type is not installed any more; and as for create()
+    500  as for create()
+    """
+    req.context.require('tasks_api_access')
+    req.context.require('add_task')
+    body.require_empty(req)
+    failed = services.tasks.get(req.variables['task_id'], by=req.context.caller)
+    key = _key(req, {'retry_of': failed.id})
+    if key is not None and (earlier := services.tasks.of_key(key)):
+        return _accepted(req, earlier, new=False)
+    services.tasks.verify_retry(failed)
+    _verify_input(failed.input, services.tasks.type(failed.type))
+    task, new = services.tasks.retry(failed, by=req.context.caller, key=key)
+    return _accepted(req, task, new=new)
+
+
+def _key(req: Request, wanted: dict[str, typing.Any]) -> idempotency.IdempotencyKey | None:
+    """The Idempotency-Key of a request that asks for this; None without. Raises Invalid."""
+    text = req.headers.get('Idempotency-Key')
+    if text is None:
+        return None
+    return idempotency.key_for(text, req.context.caller.project_id, wanted)
+
+
+def _accepted(req: Request, task: Task, *, new: bool) -> webob.Response:
+    """201. new: False if the task was accepted by an earlier request with the same key."""
     req.context.resource_uuid = task.id  # from here on, log lines of the request name the task
-    LOG.info('Task %s accepted', task.id, extra={'action': 'task_accepted'})
-    return webob.Response(
+    response = webob.Response(
         status=201, json=views.as_json(task), location=f'{req.base}{views.PATH}/{task.id}'
     )
+    if new:
+        LOG.info('Task %s accepted', task.id, extra={'action': 'task_accepted'})
+    else:
+        LOG.info('Task %s was accepted before', task.id, extra={'action': 'task_replayed'})
+        response.headers['Idempotency-Replayed'] = 'true'
+    return response
 
 
 def _verify_input(given: dict[str, typing.Any], task_type: typing.Any) -> None:
@@ -90,14 +140,28 @@ def index(req: Request, services: Services) -> webob.Response:
 def show(req: Request, services: Services) -> webob.Response:
     """GET /v2/tasks/{task_id}: one task.
 
+    With ?wait=SECONDS, it is answered when the task has ended, or after so many seconds at
+    most. Glance-Waited says for how many it was waited: 0 if too many wait already.
+
     200  the task
+    400  "wait" is no number of seconds
     403  policy does not allow it
     404  there is no such task, this caller may not see it, or it has expired
     """
     req.context.require('tasks_api_access')
     req.context.require('get_task')
-    task = services.tasks.get(req.variables['task_id'], by=req.context.caller)
-    return webob.Response(json=views.as_json(task))
+    seconds = req.read_query().number('wait', LONGEST_WAIT)
+    task_id = req.variables['task_id']
+    if seconds is None:
+        return webob.Response(
+            json=views.as_json(services.tasks.get(task_id, by=req.context.caller))
+        )
+    task, waited = services.tasks.wait(
+        task_id, seconds, by=req.context.caller, is_gone=req.client_is_gone
+    )
+    response = webob.Response(json=views.as_json(task))
+    response.headers['Glance-Waited'] = f'{round(waited, 1):g}'
+    return response
 
 
 @handler

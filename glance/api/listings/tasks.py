@@ -10,7 +10,8 @@ from glance.domain.listing import Listing
 from glance.domain.task import Status
 
 TIMES = ('created_at', 'updated_at', 'expires_at')
-COLUMNS = ('id', 'type', 'status', 'owner', 'image_id', 'request_id', 'user_id', *TIMES)
+IDS = ('id', 'image_id', 'request_id', 'user_id', 'retry_of')
+COLUMNS = (*IDS, 'type', 'status', 'owner', *TIMES)
 # Other fields and columns of a task. Names that are neither have no effect, as in Glance.
 NO_FILTERS = ('input', 'result', 'message', 'self', 'schema', 'deleted', 'deleted_at')
 

@@ -14,13 +14,20 @@ RULES = [
             {'path': '/v2/tasks', 'method': 'POST'},
             {'path': '/v2/tasks/{task_id}', 'method': 'GET'},
             {'path': '/v2/tasks/{task_id}', 'method': 'DELETE'},
+            {'path': '/v2/tasks/{task_id}/retry', 'method': 'POST'},
         ],
     ),
     policy.DocumentedRuleDefault(
         'get_tasks', '', 'List tasks.', [{'path': '/v2/tasks', 'method': 'GET'}]
     ),
     policy.DocumentedRuleDefault(
-        'add_task', '', 'Create a task.', [{'path': '/v2/tasks', 'method': 'POST'}]
+        'add_task',
+        '',
+        'Create a task, or one that repeats a failed task.',
+        [
+            {'path': '/v2/tasks', 'method': 'POST'},
+            {'path': '/v2/tasks/{task_id}/retry', 'method': 'POST'},
+        ],
     ),
     policy.DocumentedRuleDefault(
         'get_task', '', 'Show a task.', [{'path': '/v2/tasks/{task_id}', 'method': 'GET'}]

@@ -43,6 +43,10 @@ def _fields(types: Types) -> Schema:
             'description': 'ID of the request that created the task.',
         },
         'user_id': {'type': 'string', 'description': 'ID of the user who created the task.'},
+        'retry_of': {
+            'type': 'string',
+            'description': 'ID of the failed task that this task repeats.',
+        },
         'expires_at': {
             'type': ['null', 'string'],
             'description': 'Time at which an ended task expires and is no longer shown.',

@@ -12,7 +12,7 @@ PATH = '/v2/tasks'
 def as_json(task: Task) -> dict[str, typing.Any]:
     """A task shown by itself. A field without a value is left out."""
     shown = as_list_item(task)
-    for name in ('image_id', 'request_id', 'user_id'):
+    for name in ('image_id', 'request_id', 'user_id', 'retry_of'):
         value = getattr(task, name)
         if value is not None:
             shown[name] = value

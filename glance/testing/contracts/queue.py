@@ -270,3 +270,19 @@ class TaskQueueContract:
         assert self.queue.holders() == ['a', 'b']
         assert self.queue.expire(['a']) == 1
         assert [claim.lease.task_id for claim in self._claim('c')] == ['t1']
+
+    def test_each_end_is_told_after_its_commit(self) -> None:
+        told: list[tuple[str, Status]] = []
+        self.queue.on_end = lambda task_id: told.append(
+            (task_id, self.queue.status_of(task_id)[0])
+        )
+        self.queue.add('t1')
+        self.queue.add('t2')
+        good, bad = self._claim()
+        self.queue.finish(good.lease, {})
+        self.queue.fail(bad.lease, 'It broke.')
+        assert told == [('t1', Status.SUCCESS)]
+        with pytest.raises(errors.TaskFailed):
+            self.queue.finish(bad.lease, {})
+        self.queue.end(bad.lease)
+        assert told == [('t1', Status.SUCCESS), ('t2', Status.FAILURE)]

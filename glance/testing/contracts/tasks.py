@@ -6,6 +6,7 @@ import pytest
 
 from glance.domain import errors
 from glance.domain.entry import Entry
+from glance.domain.idempotency import IdempotencyKey, key_for
 from glance.domain.image import Image
 from glance.domain.lease import Lease
 from glance.domain.listing import Listing
@@ -19,16 +20,20 @@ IMAGE = '3f0ac3ad-6b9c-4f3e-9c0c-0a54f0b0f6a1'
 
 
 class TaskRepositoryContract:
-    """Mix in; define make_repositories() and expire(task_id).
+    """Mix in; define make_repositories(), expire(task_id) and age_keys().
 
     make_repositories  empty repositories, and the queue that gets the entries
     expire             lets a task expire, whether or not it has ended
+    age_keys           lets all keys become older than LIFETIME
     """
 
     def make_repositories(self) -> tuple[TaskRepository, ImageRepository, ObservedQueue]:
         raise NotImplementedError
 
     def expire(self, task_id: str) -> None:
+        raise NotImplementedError
+
+    def age_keys(self) -> None:
         raise NotImplementedError
 
     @pytest.fixture(autouse=True)
@@ -43,11 +48,22 @@ class TaskRepositoryContract:
         minute: int = 0,
         image_id: str | None = None,
         writes: tuple[Write, ...] = (),
-    ) -> Task:
+        key: IdempotencyKey | None = None,
+    ) -> Task | None:
         at = NOON + datetime.timedelta(minutes=minute)
-        task = Task(task_id, 'test', owner, {'a': 1}, at, at, image_id=image_id, user_id='me')
-        self.tasks.add(task, Entry(task_id, 'test', 1, {'b': 2}), writes)
-        return task
+        task = Task(
+            task_id,
+            'test',
+            owner,
+            {'a': 1},
+            at,
+            at,
+            image_id=image_id,
+            user_id='me',
+            retry_of='t0',
+        )
+        added = self.tasks.add(task, Entry(task_id, 'test', 1, {'b': 2}), writes, key=key)
+        return task if added else None
 
     def test_what_was_added_is_found_as_it_was(self) -> None:
         assert self._add('t1') == self.tasks.get('t1')
@@ -161,3 +177,77 @@ class TaskRepositoryContract:
             self.expire(f't{number}')
         assert [self.tasks.purge(limit=2) for _ in range(3)] == [2, 1, 0]
         assert [task.id for task in self.tasks.page(Listing(9))] == ['t3']
+
+    def test_of_some_tasks_those_that_have_ended_are_found_whole(self) -> None:
+        for task_id in ('t1', 't2', 't3', 't4'):
+            self._add(task_id)
+        for claim in self.queue.claim('me', 3, seconds=30, versions={'test': 1}):
+            if claim.lease.task_id == 't1':
+                self.queue.fail(claim.lease, 'It was so.')
+                self.queue.end(claim.lease)
+            elif claim.lease.task_id == 't2':
+                self.queue.finish(claim.lease, {})
+        found = {task.id: task for task in self.tasks.ended(['t1', 't3', 't4', 'unknown'])}
+        assert found == {'t1': self.tasks.get('t1')}
+        assert found['t1'].message == 'It was so.'
+        assert {task.id for task in self.tasks.ended(['t1', 't2'])} == {'t1', 't2'}
+        assert self.tasks.ended([]) == []
+
+    def test_a_key_stands_for_the_first_task_that_came_with_it(self) -> None:
+        first, second = key_for('k', 'us', 1), key_for('k', 'us', 2)
+        assert self.tasks.of_key(first) is None
+        assert self._add('t1', key=first)
+        self.queue.claim('me', 9, seconds=30, versions={'test': 1})
+        for key in (first, second):
+            assert self._add('t2', key=key) is None
+            assert self.tasks.of_key(key) == (self.tasks.get('t1'), first.fingerprint)
+        with pytest.raises(errors.TaskNotFound):
+            self.tasks.get('t2')
+        assert self.queue.claim('me', 9, seconds=30, versions={'test': 1}) == []
+
+    def test_each_project_has_its_own_keys_and_upper_case_is_another(self) -> None:
+        for task_id, key in (
+            ('t1', key_for('k', 'us', 1)),
+            ('t2', key_for('k', 'them', 1)),
+            ('t3', key_for('K', 'us', 1)),
+        ):
+            assert self._add(task_id, key=key)
+            found = self.tasks.of_key(key)
+            assert found and found[0].id == task_id
+
+    def test_a_task_that_was_refused_has_taken_no_key(self) -> None:
+        self._image()
+        key = key_for('k', 'us', 1)
+        with pytest.raises(errors.ImageExists):
+            self._add('t1', image_id=IMAGE, writes=(self.images.absence(IMAGE),), key=key)
+        assert self.tasks.of_key(key) is None
+        assert self._add('t2', key=key)
+
+    def test_a_key_is_free_again_when_its_task_has_expired(self) -> None:
+        key = key_for('k', 'us', 1)
+        self._add('t1', key=key)
+        self.expire('t1')
+        assert self.tasks.of_key(key) is None
+        assert self._add('t2', key=key)
+        assert self._add('t3', key=key) is None
+
+    def test_a_key_goes_with_its_task(self) -> None:
+        self._add('t1', key=key_for('k', 'us', 1))
+        self.expire('t1')
+        assert self.tasks.purge(limit=9) == 1
+        assert self.tasks.of_key(key_for('k', 'us', 1)) is None
+        self.age_keys()
+        assert self.tasks.forget_keys() == 0
+
+    def test_a_key_is_free_again_after_its_lifetime(self) -> None:
+        key = key_for('k', 'us', 1)
+        self._add('t1', key=key)
+        self._add('t2', key=key_for('other', 'us', 1))
+        assert self.tasks.forget_keys() == 0
+        self.age_keys()
+        assert self.tasks.of_key(key) is None
+        assert self._add('t3', key=key)
+        found = self.tasks.of_key(key)
+        assert found and found[0].id == 't3'
+        assert self.tasks.forget_keys() == 1
+        assert self.tasks.get('t1').id == 't1'

@@ -284,6 +284,7 @@ class FakeQueue(ObservedQueue):
                 self.tasks[lease.task_id] = (Status.FAILURE, row.message)
             del self._rows[lease.task_id]
             self._changed.notify_all()
+        self.on_end(lease.task_id)
 
     def finish(
         self,
@@ -305,6 +306,7 @@ class FakeQueue(ObservedQueue):
             self.results[lease.task_id] = shown
             self.tasks[lease.task_id] = (Status.SUCCESS, '')
             self._changed.notify_all()
+        self.on_end(lease.task_id)
 
     def cancel(self, task_id: str) -> bool:
         with self._changed:

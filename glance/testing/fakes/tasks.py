@@ -6,6 +6,7 @@ import datetime
 
 from glance.domain import errors
 from glance.domain.entry import Entry
+from glance.domain.idempotency import LIFETIME, IdempotencyKey
 from glance.domain.listing import Listing
 from glance.domain.task import Task
 from glance.interfaces.repositories import TaskRepository
@@ -24,9 +25,23 @@ class FakeTaskRepository(TaskRepository):
     def __init__(self, queue: ObservedQueue) -> None:
         self._queue = queue
         self.records: dict[str, Task] = {}
+        # (owner, text) to (task id, fingerprint, time)
+        self.keys: dict[tuple[str, str], tuple[str, str, datetime.datetime]] = {}
 
-    def add(self, task: Task, entry: Entry, writes: collections.abc.Iterable[Write] = ()) -> None:
+    def add(
+        self,
+        task: Task,
+        entry: Entry,
+        writes: collections.abc.Iterable[Write] = (),
+        *,
+        key: IdempotencyKey | None = None,
+    ) -> bool:
+        if key is not None and self.of_key(key) is not None:
+            return False
         fake_writes.apply(writes, None)
+        if key is not None:
+            at = datetime.datetime.now(datetime.UTC)
+            self.keys[key.owner, key.text] = task.id, key.fingerprint, at
         self.records[task.id] = task
         self._queue.add(
             entry.task_id,
@@ -35,6 +50,18 @@ class FakeTaskRepository(TaskRepository):
             version=entry.flow_version,
             work=entry.work,
         )
+        return True
+
+    def of_key(self, key: IdempotencyKey) -> tuple[Task, str] | None:
+        task_id, fingerprint, at = self.keys.get((key.owner, key.text), ('', '', None))
+        task = self.records.get(task_id)
+        if at is None or task is None or _is_expired(task) or _is_too_old(at):
+            return None
+        return self._current(task), fingerprint
+
+    def ended(self, ids: collections.abc.Collection[str]) -> list[Task]:
+        known = [self._current(task) for task in self.records.values() if task.id in ids]
+        return [task for task in known if task.ended]
 
     def get(self, task_id: str, *, owner: str | None = None) -> Task:
         task = self.records.get(task_id)
@@ -56,7 +83,14 @@ class FakeTaskRepository(TaskRepository):
         expired = [task.id for task in self.records.values() if _is_expired(task)][:limit]
         for task_id in expired:
             del self.records[task_id]
+        self.keys = {name: kept for name, kept in self.keys.items() if kept[0] in self.records}
         return len(expired)
+
+    def forget_keys(self) -> int:
+        old = [name for name, (_, _, at) in self.keys.items() if _is_too_old(at)]
+        for name in old:
+            del self.keys[name]
+        return len(old)
 
     def _readable(self, owner: str | None) -> list[Task]:
         return [
@@ -73,3 +107,8 @@ class FakeTaskRepository(TaskRepository):
 def _is_expired(task: Task) -> bool:
     now = datetime.datetime.now(datetime.UTC)
     return task.expires_at is not None and task.expires_at <= now
+
+
+def _is_too_old(at: datetime.datetime) -> bool:
+    age = datetime.datetime.now(datetime.UTC) - at
+    return age.total_seconds() >= LIFETIME

@@ -43,6 +43,7 @@ class Tasks:
         self.any_input = AnyInput()
         self.kept = {}
         self.listings = []
+        self.waits = []
         self.error = None
 
     def add(self, **fields):
@@ -51,16 +52,21 @@ class Tasks:
         self.kept[task.id] = task
         return task
 
-    def create(self, type_, given, *, by):
+    def create_once(self, type_, given, *, by, key):
         if self.error:
             raise self.error
-        return self.add(
+        task = self.add(
             type=type_,
             input=given,
             owner=by.project_id,
             request_id=by.request_id,
             user_id=by.user_id,
         )
+        return task, True
+
+    def wait(self, task_id, seconds, *, by, is_gone):
+        self.waits.append((seconds, is_gone()))
+        return self.get(task_id, by=by), seconds / 3
 
     def get(self, task_id, *, by):
         if self.error:

@@ -339,6 +339,7 @@ def test_the_tasks_of_an_image_are_whole_records(call, services):
                 'expires_at': '2026-02-02T12:00:00.000000',
                 'deleted_at': None,
                 'deleted': False,
+                'retry_of': None,
             }
         ]
     }
@@ -362,7 +363,9 @@ def test_who_sees_an_image_sees_its_tasks_without_access_to_the_tasks_api(
 
 
 def test_the_schema_of_a_task_names_every_field_that_is_shown(call, services):
-    services.tasks.add(expires_at=LATER, image_id=IMAGE, request_id='r', user_id='u')
+    services.tasks.add(
+        expires_at=LATER, image_id=IMAGE, request_id='r', user_id='u', retry_of=OTHER
+    )
     schema = call('GET', '/v2/schemas/task').json
     assert set(schema) == {'name', 'properties'}
     assert set(call('GET', f'/v2/tasks/{TASK}').json) == set(schema['properties'])
@@ -420,3 +423,71 @@ def test_a_schema_that_refers_to_nothing_is_no_fault_of_the_client(call, service
     assert answer.status_code == 500
     assert '"import"' in answer.json['message']
     assert 'The input schema of the task type "import" cannot be used' in caplog.text
+
+
+def test_a_task_can_be_waited_for(call, services):
+    services.tasks.add()
+    answer = call('GET', f'/v2/tasks/{TASK}?wait=60')
+    assert services.tasks.waits == [(60, False)]
+    assert (answer.status_int, answer.content_type) == (200, 'application/json')
+    assert answer.headers['Glance-Waited'] == '20'
+    plain = call('GET', f'/v2/tasks/{TASK}')
+    assert answer.body == plain.body
+    assert 'Glance-Waited' not in plain.headers
+
+
+def test_head_waits_too(call, services):
+    services.tasks.add()
+    answer = call('HEAD', f'/v2/tasks/{TASK}?wait=1')
+    assert (answer.status_int, answer.body) == (200, b'')
+    assert answer.headers['Glance-Waited'] == '0.3'
+
+
+def test_not_to_wait_can_be_asked_for(call, services):
+    services.tasks.add()
+    assert call('GET', f'/v2/tasks/{TASK}?wait=0').headers['Glance-Waited'] == '0'
+    assert call('GET', f'/v2/tasks/{TASK}?wait=120').status_int == 200
+
+
+def test_who_waits_hears_whether_the_client_is_gone(call, services):
+    services.tasks.add()
+    call('GET', f'/v2/tasks/{TASK}?wait=1', environ={'glance.client_is_gone': lambda: True})
+    assert services.tasks.waits == [(1, True)]
+
+
+@pytest.mark.parametrize('wait', ['', '-1', '121', '1.5', '1e1', 'x', '9' * 5000, '1&wait=1', '+1'])
+def test_a_wait_that_cannot_be_is_refused_by_its_name(call, services, wait):
+    services.tasks.add()
+    answer = call('GET', f'/v2/tasks/{TASK}?wait={wait}', headers={'Accept': 'application/json'})
+    assert answer.status_int == 400
+    assert '"wait"' in answer.json['message']
+    assert services.tasks.waits == []
+
+
+def test_policy_decides_before_a_wait_begins(call, make_app, services):
+    services.tasks.add()
+    for rule in ('get_task', 'tasks_api_access'):
+        app = make_app(policy=f'{rule}: "!"')
+        assert call('GET', f'/v2/tasks/{TASK}?wait=x', app=app).status_int == 403
+    assert services.tasks.waits == []
+
+
+@pytest.mark.parametrize('rule', ['add_task', 'tasks_api_access'])
+def test_who_may_not_create_tasks_may_not_repeat_them(call, make_app, services, rule):
+    app = make_app(policy=f'{rule}: "!"')
+    assert call('POST', f'/v2/tasks/{OTHER}/retry', app=app).status_int == 403
+
+
+@pytest.mark.parametrize('key', ['', 'x' * 256, 'a\tb', 'gr\xfcn', 'a\x7f'])
+def test_a_key_that_cannot_be_is_refused_by_its_name(call, services, key):
+    answer = create(
+        call, environ={'HTTP_IDEMPOTENCY_KEY': key}, headers={'Accept': 'application/json'}
+    )
+    assert answer.status_int == 400
+    assert '"Idempotency-Key"' in answer.json['message']
+    assert services.tasks.kept == {}
+
+
+def test_a_retry_takes_no_body(call, services):
+    services.tasks.add(status=Status.FAILURE)
+    assert call('POST', f'/v2/tasks/{TASK}/retry', json={}).status_int == 400

@@ -54,7 +54,7 @@ class Runner:
             reload = self._suspects.reload
             conf.register_mutate_hook(lambda _conf, _changed: reload())
         self._logbooks = folders.state / 'logbooks'
-        self.sweeper = Sweeper(parts.images, parts.stores)
+        self.sweeper = Sweeper(parts.images, parts.tasks, parts.stores)
         make_executor: typing.Any = replacements.executor or plugins.executor_class(
             conf.task.task_executor
         )

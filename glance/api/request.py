@@ -46,7 +46,7 @@ class Request(webob.Request):  # type: ignore[misc]
 
     @property
     def client_is_gone(self) -> collections.abc.Callable[[], bool]:
-        """Says whether the client has hung up; always no under a server that cannot tell."""
+        """Says whether the client has hung up, or its server lets it wait no longer."""
         gone = self.environ.get(CLIENT_IS_GONE, lambda: False)
         return typing.cast('collections.abc.Callable[[], bool]', gone)
 

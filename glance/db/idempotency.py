@@ -27,6 +27,7 @@ _SELECT_KEY = (
     .where(_OF_KEY)
 )
 _DELETE_KEY = sa.delete(idempotency_keys).where(_OF_KEY, _c.task_id == sa.bindparam('seen'))
+_SELECT_OLD = sa.select(_c.task_id).where(_TOO_OLD).limit(1)
 _DELETE_OLD = sa.delete(idempotency_keys).where(_TOO_OLD)
 
 _VALUES = {
@@ -71,6 +72,11 @@ def take(connection: sa.Connection, key: IdempotencyKey, task_id: str, utcnow: t
 def forget_tasks(connection: sa.Connection, ids: collections.abc.Collection[str]) -> None:
     """Delete the keys that stand for these tasks."""
     connection.execute(sa.delete(idempotency_keys).where(_c.task_id.in_(list(ids))))
+
+
+def any_old(connection: sa.Connection) -> bool:
+    """Whether forget_old() would delete any. Only reads."""
+    return connection.execute(_SELECT_OLD).first() is not None
 
 
 def forget_old(connection: sa.Connection) -> int:

@@ -196,6 +196,8 @@ class SqlTaskRepository(TaskRepository):
         return self._database.write(remove)
 
     def forget_keys(self) -> int:
+        if not self._database.read(idempotency.any_old):
+            return 0
         return self._database.write(idempotency.forget_old)
 
 

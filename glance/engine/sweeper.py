@@ -1,6 +1,6 @@
-"""Removes the stored bytes that nobody else removes any more.
+"""Removes the stored bytes that nobody else removes any more, and old idempotency keys.
 
-These are the bytes of a deleted image whose store failed, or whose process died,
+These bytes are the bytes of a deleted image whose store failed, or whose process died,
 before they were removed; and those that a failed task could not remove.
 """
 
@@ -11,7 +11,7 @@ import time
 
 from glance.domain import errors
 from glance.domain.image import Location
-from glance.interfaces.repositories import ImageRepository
+from glance.interfaces.repositories import ImageRepository, TaskRepository
 from glance.interfaces.store import Stores
 
 LOG = logging.getLogger(__name__)
@@ -25,8 +25,9 @@ class Sweeper:
     Several processes may sweep at the same time, because removing is idempotent.
     """
 
-    def __init__(self, images: ImageRepository, stores: Stores) -> None:
+    def __init__(self, images: ImageRepository, tasks: TaskRepository, stores: Stores) -> None:
         self._images = images
+        self._tasks = tasks
         self._stores = stores
         self._failed: frozenset[Location] = frozenset()  # the log has their errors
         self._look = threading.Event()
@@ -63,6 +64,7 @@ class Sweeper:
     def sweep(self) -> None:
         """Remove what can be removed now. Raises what the database raises."""
         self._failed = frozenset(self._unremoved(self._images.removable()))
+        self._tasks.forget_keys()
 
     def _unremoved(
         self, locations: collections.abc.Iterable[Location]

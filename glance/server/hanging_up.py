@@ -4,7 +4,7 @@ A client that closes only its own direction counts as gone, too: the two cannot 
 told apart.
 """
 
-import functools
+import collections.abc
 import typing
 
 from glance import threads
@@ -19,9 +19,13 @@ class HasFileno(typing.Protocol):
     def fileno(self) -> int: ...
 
 
-def watch(environ: dict[str, typing.Any], connection: HasFileno | int) -> None:
-    """Let the application ask whether the client at this connection has gone."""
-    environ[KEY] = functools.partial(is_gone, connection)
+def watch(
+    environ: dict[str, typing.Any],
+    connection: HasFileno | int,
+    must_go: collections.abc.Callable[[], bool] = lambda: False,
+) -> None:
+    """Let the application ask whether its client at this connection has gone, or must go."""
+    environ[KEY] = lambda: is_gone(connection) or must_go()
 
 
 def is_gone(connection: HasFileno | int) -> bool:

@@ -24,7 +24,7 @@ from glance.api.errors import error_response
 from glance.cmd import _start
 from glance.domain import errors
 from glance.server import heads
-from glance.wsgi import requests
+from glance.wsgi import requests, stopping
 
 LOG = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class _Application:
         self._built.start()
         self._process = os.getpid()
         self._stopped = False
+        stopping.on_sigterm(self._built.services.tasks.stop_waiting)
         threading.Thread(target=self._stop_at_exit, name='stop-at-exit').start()
         LOG.info(
             'Tasks are run %s',

@@ -6,6 +6,7 @@ the application sees them as under glance-api.
 
 import collections.abc
 import io
+import time
 import typing
 import urllib.parse
 
@@ -15,6 +16,10 @@ try:
     import uwsgi
 except ImportError:  # another server
     uwsgi = None
+
+# Seconds that a request may wait for the end of a task under uWSGI. It tells nobody that it
+# stops until all requests have ended, and kills a worker after worker-reload-mercy (60).
+LONGEST_WAIT_UWSGI = 30
 
 
 def complete(environ: dict[str, typing.Any]) -> None:
@@ -26,7 +31,8 @@ def complete(environ: dict[str, typing.Any]) -> None:
         path = urllib.parse.unquote(rest.partition('?')[0], encoding='latin-1')
         environ['PATH_INFO'] = path or '/'
     if uwsgi is not None:
-        hanging_up.watch(environ, uwsgi.connection_fd())
+        until = time.monotonic() + LONGEST_WAIT_UWSGI
+        hanging_up.watch(environ, uwsgi.connection_fd(), lambda: time.monotonic() > until)
     elif 'gunicorn.socket' in environ:
         hanging_up.watch(environ, environ['gunicorn.socket'])
     coding = environ.get('HTTP_TRANSFER_ENCODING')

@@ -1,6 +1,8 @@
 """glance.wsgi.api:application under the servers that the guide names."""
 
+import concurrent.futures
 import contextlib
+import http.client
 import os
 import pathlib
 import socket
@@ -10,7 +12,7 @@ import sys
 
 import pytest
 
-from .conftest import KILL, TERM, Api, free_port, left_behind, until
+from .conftest import KILL, PATIENCE, TERM, Api, free_port, left_behind, until
 
 pytestmark = pytest.mark.once
 
@@ -86,6 +88,17 @@ class Server(Api):
             | environment,
             start_new_session=True,
         )
+
+    def call_for_headers(self, path):
+        """The headers of the 200 that a GET is answered with."""
+        with contextlib.closing(
+            http.client.HTTPConnection('127.0.0.1', self.port, timeout=PATIENCE)
+        ) as connection:
+            connection.request('GET', path)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200
+            return answer.headers
 
     def listens(self):
         with contextlib.suppress(OSError):
@@ -172,6 +185,27 @@ def test_sigterm_hands_back_what_runs(serve, command, state, web):
     server.signal(TERM)
     assert server.exit_status() == 0, server.log
     assert entries(state) == [(None, 0)]
+
+
+def test_two_of_each_process_wait_and_sigterm_answers_them(serve, command, web):
+    if command != 'gunicorn':
+        pytest.skip('Only gunicorn says that it stops before its requests have ended.')
+    web.pages['/slow'] = web.silence()
+    server = serve().await_ready()
+    task_id = server.import_(f'{web.url}/slow')
+    web.await_request('/slow')
+    with concurrent.futures.ThreadPoolExecutor(5) as clients:
+        asked = [
+            clients.submit(server.call_for_headers, f'/v2/tasks/{task_id}?wait=120')
+            for _ in range(5)
+        ]
+        # Two processes have four places, if the five requests are spread evenly.
+        first = next(concurrent.futures.as_completed(asked, PATIENCE))
+        assert first.result()['Glance-Waited'] == '0'
+        assert any(not each.done() for each in asked)
+        server.signal(TERM)
+        assert all(each.result(PATIENCE)['Glance-Waited'] for each in asked)
+    assert server.exit_status() == 0, server.log
 
 
 def test_tasks_are_run_before_the_first_request_where_there_is_a_hook(serve, command):

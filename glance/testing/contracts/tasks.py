@@ -213,7 +213,8 @@ class TaskRepositoryContract:
         ):
             assert self._add(task_id, key=key)
             found = self.tasks.of_key(key)
-            assert found and found[0].id == task_id
+            assert found is not None
+            assert found[0].id == task_id
 
     def test_a_task_that_was_refused_has_taken_no_key(self) -> None:
         self._image()
@@ -248,6 +249,7 @@ class TaskRepositoryContract:
         assert self.tasks.of_key(key) is None
         assert self._add('t3', key=key)
         found = self.tasks.of_key(key)
-        assert found and found[0].id == 't3'
+        assert found is not None
+        assert found[0].id == 't3'
         assert self.tasks.forget_keys() == 1
         assert self.tasks.get('t1').id == 't1'

@@ -455,7 +455,9 @@ def test_who_waits_hears_whether_the_client_is_gone(call, services):
     assert services.tasks.waits == [(1, True)]
 
 
-@pytest.mark.parametrize('wait', ['', '-1', '121', '1.5', '1e1', 'x', '9' * 5000, '1&wait=1', '+1'])
+@pytest.mark.parametrize(
+    'wait', ['', '-1', '121', '1.5', '1e1', 'x', '9' * 5000, '1&wait=1', '+1']
+)
 def test_a_wait_that_cannot_be_is_refused_by_its_name(call, services, wait):
     services.tasks.add()
     answer = call('GET', f'/v2/tasks/{TASK}?wait={wait}', headers={'Accept': 'application/json'})

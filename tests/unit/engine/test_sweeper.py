@@ -1,13 +1,18 @@
 """The bytes of deleted images go, as soon as their store removes them."""
 
+import datetime
+
 import pytest
 
 from glance.domain import errors
+from glance.domain.idempotency import LIFETIME
 from glance.domain.image import Location
 from glance.engine import sweeper
 from glance.interfaces.store import Stores
 from glance.testing.fakes.images import FakeImageRepository
+from glance.testing.fakes.queue import FakeQueue
 from glance.testing.fakes.store import FakeStore
+from glance.testing.fakes.tasks import FakeTaskRepository
 from glance.testing.observed_queue import PATIENCE
 
 
@@ -31,8 +36,13 @@ def stores():
 
 
 @pytest.fixture
-def sweeps(images, stores):
-    return sweeper.Sweeper(images, Stores(stores, default='fast'))
+def tasks():
+    return FakeTaskRepository(FakeQueue())
+
+
+@pytest.fixture
+def sweeps(images, tasks, stores):
+    return sweeper.Sweeper(images, tasks, Stores(stores, default='fast'))
 
 
 def left(images, stores, store, number):
@@ -73,7 +83,7 @@ def test_a_store_that_fails_keeps_its_rows_and_not_those_of_others(
     assert stores['fast'].data == stores['slow'].data == {}
 
 
-def test_a_sweep_that_fails_is_repeated(images, stores, caplog):
+def test_a_sweep_that_fails_is_repeated(images, stores, caplog, tasks):
     answers = [errors.DatabaseUnavailable(), RuntimeError('new')]
     swept = sweeper.threading.Event()
 
@@ -85,8 +95,18 @@ def test_a_sweep_that_fails_is_repeated(images, stores, caplog):
         return []
 
     images.removable = removable
-    sweeps = sweeper.Sweeper(images, Stores(stores, default='fast'))
+    sweeps = sweeper.Sweeper(images, tasks, Stores(stores, default='fast'))
     sweeps.start()
     assert swept.wait(PATIENCE)
     sweeps.stop(PATIENCE)
     assert 'Sweeping failed' in caplog.text
+
+
+def test_old_keys_are_forgotten(sweeps, tasks):
+    old = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=LIFETIME + 1)
+    tasks.keys = {
+        ('us', 'old'): ('t1', 'f', old),
+        ('us', 'new'): ('t2', 'f', old + datetime.timedelta(minutes=1)),
+    }
+    sweeps.sweep()
+    assert list(tasks.keys) == [('us', 'new')]

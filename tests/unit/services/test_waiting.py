@@ -92,7 +92,8 @@ def test_one_look_serves_all_who_wait(make, repository):
     repository.end('t0')
     assert {waiter.answered().id for waiter in waiters[::3]} == {'t0'}
     assert repository.asked[0] == ['t0', 't1', 't2']
-    assert waiters[1].is_alive() and waiters[2].is_alive()
+    assert waiters[1].is_alive()
+    assert waiters[2].is_alive()
     assert repository.looked.acquire(timeout=PATIENCE)
 
 

@@ -125,8 +125,10 @@ def _measure(service, source, clients, tasks, seconds, go_on):
         raise SystemExit(f'Of {clients} clients only {left} wait.')
     with harness.measured(service) as idle:
         left = waiting.take(seconds)
-    go_on.set()
-    if waiting.take(harness.PATIENCE) or left != clients:
+    with harness.measured(service) as answering:
+        go_on.set()
+        unheard = waiting.take(harness.PATIENCE)
+    if unheard or left != clients:
         raise SystemExit('Not all clients were answered at the end of their tasks.')
     wrong = [status for _, status in waiting.waited if status != 'success']
     ended = ends(service)
@@ -135,6 +137,10 @@ def _measure(service, source, clients, tasks, seconds, go_on):
         'cpu_of_waiting_percent': round((idle['cpu_s'] - alone['cpu_s']) / seconds * 100, 2),
         'cpu_without_percent': round(alone['cpu_s'] / seconds * 100, 2),
         'others_cpu_percent': round(idle['others_cpu_s'] / seconds * 100, 1),
+        'cpu_of_the_end_ms': {
+            'service': round(answering['cpu_s'] * 1000),
+            'clients': round(answering['harness_cpu_s'] * 1000),
+        },
         'answered_after': {**harness.milliseconds(late), 'worst_ms': round(max(late) * 1000, 1)},
         'wrong': len(wrong),
     }

@@ -1,8 +1,8 @@
 """The taskflow executor: each task is a linear flow on a TaskFlow engine of its own.
 
 Engines run in a pool of max_tasks threads. In parallel mode, their steps run in
-a second pool of max_workers threads that all engines of the process share. One
-pool for both would deadlock: engines would wait for steps that find no thread.
+a second pool of as many, which all engines of the process share. One pool for both
+would deadlock: engines would wait for steps that find no thread.
 """
 
 import collections.abc
@@ -18,9 +18,14 @@ from glance.interfaces.executor import LogbookKind, RunResult
 from glance.interfaces.flow import Flow
 from glance.interfaces.queue import TaskQueue
 
+# Tasks under way at a time, unless the configuration says how many. Most of them may wait for
+# their source, which costs a native thread much and a green one next to nothing.
+MAX_TASKS_GREEN = 500
+MAX_TASKS_NATIVE = 16
+
 
 class TaskExecutor(ConductedExecutor):
-    """Runs up to max_tasks tasks, and up to max_workers of their steps at a time."""
+    """Runs up to max_tasks tasks, and begins no step while max_workers of them are at work."""
 
     @classmethod
     def check(cls, conf: typing.Any, processes: int | None = None) -> None:
@@ -53,20 +58,22 @@ class TaskExecutor(ConductedExecutor):
         **settings: typing.Any,
     ) -> None:
         super().__init__(conf, queue, flows, holder, logbook, **settings)
-        options = conf.taskflow_executor
-        parallel = options.engine_mode == 'parallel'
-        self._pool = threads.pool(options.max_workers) if parallel else None
+        size = self.step_threads(conf)
+        self._pool = None if size is None else threads.pool(size)
         self._runner = EngineRunner(self.runs, self._pool, logbook)
 
     def slots(self, conf: typing.Any) -> int:
-        options = conf.taskflow_executor
-        tasks: int = options.max_tasks
-        workers: int = options.max_workers
-        return min(tasks, workers) if options.engine_mode == 'serial' else tasks
+        tasks: int | None = conf.taskflow_executor.max_tasks
+        return tasks or (MAX_TASKS_GREEN if threads.is_green() else MAX_TASKS_NATIVE)
+
+    def max_workers(self, conf: typing.Any) -> int | None:
+        workers: int = conf.taskflow_executor.max_workers
+        return workers
 
     def step_threads(self, conf: typing.Any) -> int | None:
         options = conf.taskflow_executor
-        return options.max_workers if options.engine_mode == 'parallel' else None
+        workers: int = options.max_workers
+        return None if options.engine_mode == 'serial' else max(self.slots(conf), workers)
 
     def can_resume(self, flow: Flow, claim: Claim) -> bool:
         return self._runner.can_resume(flow, claim)

@@ -17,16 +17,19 @@ OPTS = [
         'max_workers',
         default=10,
         min=1,
-        help='Number of steps that run at the same time in one process, over all tasks.',
+        help='Number of steps at work in one process, over all tasks. While there are so many, '
+        'no task is claimed and no step begins. A step that waits for bytes of its source is not '
+        'at work.',
     ),
     cfg.IntOpt(
         'max_tasks',
-        default=16,
         min=1,
         deprecated_name='task_pool_threads',
         deprecated_group='wsgi',
-        help='Number of tasks that run at the same time in one process; in serial mode never '
-        'more than max_workers. Others stay pending.',
+        sample_default=500,
+        help='Number of tasks under way in one process, those that wait for their source '
+        'included. Others stay pending. By default 500 with green threads, and 16 with native '
+        'ones, of which each task needs two.',
     ),
     cfg.StrOpt(
         'persistence',

@@ -3,6 +3,7 @@
 import collections.abc
 import contextlib
 import dataclasses
+import functools
 import threading
 import time
 import typing
@@ -11,6 +12,7 @@ from glance import threads
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome
 from glance.domain.lease import Drop, Hung, Lease, LostLease, Progress, Stalled
+from glance.engine.step_slots import StepSlots
 from glance.interfaces.executor import RunControl
 
 MAX_WAIT = 3600.0  # seconds; locks of the platform refuse a timeout that is too long
@@ -44,10 +46,14 @@ class Run:
 
 
 class ActiveRuns(RunControl):
-    """The runs of this process by their lease."""
+    """The runs of this process by their lease.
 
-    def __init__(self) -> None:
+    max_workers  how many steps may be at work before another one may begin; None: any number
+    """
+
+    def __init__(self, max_workers: int | None = None) -> None:
         self._runs: dict[Lease, Run] = {}
+        self._slots = StepSlots(max_workers)
         self._ended = threading.Event()
 
     def begin(self, claim: Claim) -> Run:
@@ -95,18 +101,33 @@ class ActiveRuns(RunControl):
         """
         return {run.claim.lease.task_id for run in self if not run.stalled}
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many steps are at work that no other one may begin."""
+        return self._slots.is_full
+
+    def not_waiting(self) -> int:
+        """How many runs do something else than wait for bytes of their source."""
+        return sum(not self._slots.are_waiting(run.at_work) for run in self)
+
     def busy(self) -> int:
         """How many of the shared step threads are inside a step."""
         return sum(len(run.at_work) for run in self if not run.removing)
 
     def stuck(self) -> int:
-        """How many of the shared step threads are inside a step of a run that was given up."""
-        return sum(len(run.at_work) for run in self if run.stalled and not run.removing)
+        """How many threads are at work in a step of a run that was given up."""
+        return sum(self._slots.at_work(run.at_work) for run in self if run.stalled)
+
+    def is_blocked(self) -> bool:
+        """Whether all slots are taken by steps of runs that were given up."""
+        return self._slots.are_taken_by(self.stuck())
 
     @contextlib.contextmanager
     def at_work(self, lease: Lease) -> collections.abc.Iterator[None]:
         run = self.get(lease)
         thread = threads.current()
+        if not run.removing:
+            self._slots.begin(thread, functools.partial(self._raise_drop, run))
         run.progress_at = time.monotonic()
         run.at_work.add(thread)
         try:
@@ -125,6 +146,18 @@ class ActiveRuns(RunControl):
         finally:
             run.at_work.discard(thread)
             run.interrupted.pop(thread, None)
+            self._slots.end(thread)
+
+    def waiting(self, lease: Lease) -> contextlib.AbstractContextManager[None]:
+        run, thread = self.get(lease), threads.current()
+        if run.removing or thread not in run.at_work:
+            return contextlib.nullcontext()  # it has no slot that it could leave
+        return self._slots.away(thread)
+
+    @staticmethod
+    def _raise_drop(run: Run) -> None:
+        if run.stop is not None:
+            raise run.stop
 
     def interrupt(self, run: Run, kind: type[Drop] | type[Hung]) -> bool:
         """Raise an error of this class in all threads that are inside a step of a run.

@@ -23,8 +23,8 @@ class BurstThrottle:
         """Remember that a task was submitted just now."""
         self._submitted_at.append(time.monotonic())
 
-    def claim_limit(self, slots: int) -> int:
-        """How many tasks may be claimed now: all slots, or a few during a burst.
+    def claim_limit(self, usual: int) -> int:
+        """How many tasks may be claimed now: as many as usual, or a few during a burst.
 
         Waits for BURST_WINDOW if a burst seems to be under way.
         """
@@ -32,7 +32,7 @@ class BurstThrottle:
             time.sleep(BURST_WINDOW)
             if self.is_burst():
                 return CLAIM_BATCH_IN_BURST
-        return slots
+        return usual
 
     def is_burst(self) -> bool:
         """Whether a burst is under way that has not yet reached its time limit."""

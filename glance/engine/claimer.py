@@ -19,6 +19,15 @@ LOG = logging.getLogger(__name__)
 
 COALESCE_DELAY = 0.01  # seconds to wait for more submissions, to claim them together
 
+# Most runs that may do something else than wait for their source, unless there may be more
+# workers. With hundreds of them, requests would wait for a third of a second.
+MOST_BUSY = 16
+# Most tasks that are claimed at a time, so that one of several processes does not take all.
+CLAIM_BATCH = 16
+# Seconds until the next look if more tasks may wait, and all that keeps them from being
+# claimed are runs that may begin to wait for their source at any moment.
+BUSY_PAUSE = 0.02
+
 
 class Claimer:
     """One thread that claims tasks, and a pool of threads that run them.
@@ -26,7 +35,8 @@ class Claimer:
     holder      the name under which this process holds leases
     versions    the flow version that this process knows, by task type
     run         run(claim): runs a claimed task to its end; never raises
-    slots       how many tasks may run at the same time
+    slots       how many tasks may be under way at the same time
+    most_busy   how many of them may do something else than wait for their source
     is_blocked  is_blocked(): whether a new run would find no thread for its steps
     throttle    limits how many tasks are claimed at a time during a burst
     """
@@ -41,6 +51,7 @@ class Claimer:
         versions: collections.abc.Mapping[str, int],
         run: collections.abc.Callable[[Claim], None],
         slots: int,
+        most_busy: int,
         is_blocked: collections.abc.Callable[[], bool],
         throttle: BurstThrottle,
     ) -> None:
@@ -51,6 +62,7 @@ class Claimer:
         self._versions = versions
         self._run_claim = run
         self._slots = slots
+        self._most_busy = most_busy
         self._is_blocked = is_blocked
         self._throttle = throttle
         self._unclaimable = UnclaimableReporter(queue, versions)
@@ -89,25 +101,35 @@ class Claimer:
             self._pool.shutdown(wait=False)
 
     def _claim_loop(self, pool: concurrent.futures.Executor) -> None:
-        limit = self._slots
+        limit = CLAIM_BATCH
         while not self._stopping:
             self._wake.clear()
             pause = self._policy.poll_interval
-            free = min(limit, self._slots - len(self._runs))
-            if free > 0 and not self._stopping and not self._is_blocked():
+            free = min(limit, self._free())
+            more = True  # whether tasks may wait that are not claimed
+            if free > 0 and not self._stopping:
                 try:
-                    self._claim(free, pool)
+                    more = self._claim(free, pool) == free
                     self._unclaimable.look()
                 except errors.DatabaseUnavailable:
-                    pause = max(pause, OUTAGE_PAUSE)
+                    pause, more = max(pause, OUTAGE_PAUSE), False
                 except Exception:  # an unknown error must not keep later tasks from running
+                    more = False
                     LOG.exception('Claiming waiting tasks failed; trying again')
-            limit = self._slots
+            if more and len(self._runs) < self._slots:
+                pause = min(pause, BUSY_PAUSE)
             if self._wake.wait(pause):
                 time.sleep(COALESCE_DELAY)
-                limit = self._throttle.claim_limit(self._slots)
+            limit = self._throttle.claim_limit(CLAIM_BATCH)
 
-    def _claim(self, free: int, pool: concurrent.futures.Executor) -> None:
+    def _free(self) -> int:
+        """How many tasks there is room for; zero or less if there is none."""
+        if self._runs.is_full or self._is_blocked():
+            return 0
+        return min(self._slots - len(self._runs), self._most_busy - self._runs.not_waiting())
+
+    def _claim(self, free: int, pool: concurrent.futures.Executor) -> int:
+        """Claim up to so many tasks and begin their runs; returns how many there were."""
         claims = self._queue.claim(
             self._holder,
             free,
@@ -119,6 +141,7 @@ class Claimer:
             self._runs.begin(claim)
         for claim in claims:
             pool.submit(self._run, claim)
+        return len(claims)
 
     def _run(self, claim: Claim) -> None:
         try:

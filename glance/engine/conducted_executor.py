@@ -20,7 +20,7 @@ from glance.interfaces.queue import TaskQueue
 class ConductedExecutor(TaskExecutor, FlowRunner):
     """An executor that runs the tasks that its conductor claims.
 
-    A subclass says how many tasks run at a time (slots) and how one is run
+    A subclass says how many tasks are under way at a time (slots) and how one is run
     (run_flow). The conductor claims tasks, renews their leases, notices cancels and
     runs that hang, cleans up and records outcomes. TaskExecutor explains the
     parameters, and FlowRunner what may be overridden as well.
@@ -49,6 +49,7 @@ class ConductedExecutor(TaskExecutor, FlowRunner):
             self,
             self._lease_policy(conf),
             slots=self.slots(conf),
+            max_workers=self.max_workers(conf),
             step_threads=self.step_threads(conf),
             stop_timeout=stop_timeout,
         )
@@ -70,7 +71,14 @@ class ConductedExecutor(TaskExecutor, FlowRunner):
 
     @abc.abstractmethod
     def slots(self, conf: typing.Any) -> int:
-        """How many tasks may run at the same time in this process."""
+        """How many tasks may be under way at the same time in this process."""
+
+    def max_workers(self, conf: typing.Any) -> int | None:
+        """How many steps may be at work before another one may begin; None: any number.
+
+        A step that waits for bytes of its source is not at work.
+        """
+        return None
 
     def step_threads(self, conf: typing.Any) -> int | None:
         """How many threads the steps of all tasks share; None if each task has its own."""

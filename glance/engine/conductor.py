@@ -16,7 +16,7 @@ import logging
 from glance.domain.lease import HandBack
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.burst import BurstThrottle
-from glance.engine.claimer import Claimer
+from glance.engine.claimer import MOST_BUSY, Claimer
 from glance.engine.lease_policy import LeasePolicy
 from glance.engine.lifecycle import RunLifecycle
 from glance.engine.watchdog import Watchdog
@@ -35,7 +35,9 @@ class Conductor:
     flows         the Flow of each task type
     holder        the name under which this process holds leases
     runner        runs and resumes flows
-    slots         how many tasks may run at the same time
+    slots         how many tasks may be under way at the same time
+    max_workers   how many steps may be at work before another one may begin; None: any
+                  number. A step that waits for bytes of its source is not at work
     step_threads  how many threads the steps of all tasks share; None if each
                   task has its own
     stop_timeout  seconds that runs get to notice that they should stop
@@ -50,10 +52,11 @@ class Conductor:
         policy: LeasePolicy,
         *,
         slots: int,
+        max_workers: int | None = None,
         step_threads: int | None = None,
         stop_timeout: float = STOP_TIMEOUT,
     ) -> None:
-        self.runs = ActiveRuns()
+        self.runs = ActiveRuns(max_workers)
         self.policy = policy
         self._stop_timeout = stop_timeout
         self._watchdog = Watchdog(queue, self.runs, holder, policy, step_threads=step_threads)
@@ -66,6 +69,7 @@ class Conductor:
             versions={flow.type: flow.version for flow in flows.values()},
             run=self._lifecycle.run,
             slots=slots,
+            most_busy=max(MOST_BUSY, max_workers or 0),
             is_blocked=self._watchdog.is_blocked,
             throttle=BurstThrottle(),
         )

@@ -62,7 +62,9 @@ class Watchdog:
             self._thread.join(patience)
 
     def is_blocked(self) -> bool:
-        """Whether all step threads are inside steps of runs that were given up."""
+        """Whether no step can begin, because of steps of runs that were given up."""
+        if self._runs.is_blocked():
+            return True
         return self._step_threads is not None and self._runs.stuck() >= self._step_threads
 
     def _watch_loop(self) -> None:
@@ -119,13 +121,12 @@ class Watchdog:
     def _hangs(self, run: Run) -> bool:
         """Whether a run had a thread for stall_timeout and made no progress."""
         now = time.monotonic()
-        if (
-            not run.at_work
-            and self._step_threads is not None
-            and self._runs.busy() >= self._step_threads
-        ):
-            run.progress_at = now  # it is waiting for a free step thread
+        if not run.at_work and (self._runs.is_full or self._are_threads_taken()):
+            run.progress_at = now  # it waits until it may begin its next step
         return now - run.progress_at > self._policy.stall_timeout
+
+    def _are_threads_taken(self) -> bool:
+        return self._step_threads is not None and self._runs.busy() >= self._step_threads
 
     def _give_up(self, run: Run) -> None:
         """Interrupt a run that hangs. If that is not possible, release its entry here."""
@@ -154,7 +155,7 @@ class Watchdog:
         self._queue.release(run.claim.lease, run.best_progress, stalled=True)
 
     def _hand_back_waiting(self) -> None:
-        """Hand back the runs that wait for a step thread while all of those are stuck."""
+        """Hand back the runs that wait until they may begin a step, while all others are stuck."""
         for run in self._runs:
             if run.stop is None and not run.at_work:
                 self._queue.release(run.claim.lease, run.best_progress)

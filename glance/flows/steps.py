@@ -113,6 +113,7 @@ class Fetch(Step):
                 on_wait=on_wait,
                 checkpoint=checkpoint,
                 accept_encoded=properties['disk_format'] not in formats.PLAIN,
+                waiting=tools.runs.waiting(lease),
             ) as source:
                 is_provable = source.validator is not None
                 if checkpoint is not None:

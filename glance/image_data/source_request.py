@@ -4,6 +4,7 @@ The modules socket, select and ssl are those of the process, so in a green proce
 they are green.
 """
 
+import contextlib
 import dataclasses
 import io
 import socket
@@ -12,6 +13,7 @@ import time
 import types
 import urllib.parse
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from glance.domain import errors
@@ -22,6 +24,9 @@ from glance.image_data import certificates, pinned_connection
 from glance.image_data.http_response import Body, ChunkedBody, MalformedResponse, Response
 from glance.image_data.proxies import Proxy, ProxyFailed, authority, basic_auth
 from glance.image_data.transfer_limits import TransferLimits
+
+# The context of waits that nobody counts.
+UNCOUNTED: AbstractContextManager[None] = contextlib.nullcontext()
 
 MAX_ADDRESSES = 8  # IP addresses of a host that are tried
 
@@ -40,6 +45,7 @@ class Fetch:
     proxy           the resolved proxy, or None
     on_wait         called every few seconds while the source is silent
     accept_encoded  whether a response may say that its file is compressed
+    waiting         the context of each wait for the source
     """
 
     limits: FetchLimits
@@ -47,6 +53,7 @@ class Fetch:
     proxy: Proxy | None
     on_wait: Callable[[], object]
     accept_encoded: bool = False
+    waiting: AbstractContextManager[None] = UNCOUNTED
 
     def transfer_limits(self, name: str) -> TransferLimits:
         limits = self.limits
@@ -88,7 +95,7 @@ class SourceRequest:
         fetch = self._fetch
         with self.errors_translated('before it answered'):
             connected.sendall(head)
-            timed = _TimedReader(connected, self.limits, fetch.limits.tick, fetch.on_wait)
+            timed = _TimedReader(connected, self.limits, fetch)
             self._reader = io.BufferedReader(timed, 16384)
             return Response(self._reader)
 
@@ -146,7 +153,7 @@ class SourceRequest:
         for number, ip in enumerate(addresses):
             share = max(until - time.monotonic(), 0.01) / (len(addresses) - number)
             try:
-                with self.errors_translated(when):
+                with self.errors_translated(when), fetch.waiting:
                     connected = pinned_connection.connect(self._route(ip), share)
                     connected.settimeout(fetch.limits.read_timeout)
                     return connected
@@ -168,16 +175,12 @@ class _TimedReader(io.RawIOBase):
     All bytes of a response come through here, headers included.
     """
 
-    def __init__(
-        self,
-        connected: socket.socket,
-        limits: TransferLimits,
-        tick: float,
-        on_wait: Callable[[], object],
-    ) -> None:
+    def __init__(self, connected: socket.socket, limits: TransferLimits, fetch: Fetch) -> None:
         self._connected = connected
         self._limits = limits
-        self._on_wait = on_wait
+        self._on_wait = fetch.on_wait
+        self._waiting = fetch.waiting
+        tick = fetch.limits.tick
         self._tick = max(0.01, min(tick, limits.read_timeout, limits.remaining))
         connected.settimeout(self._tick)
 
@@ -185,22 +188,25 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        silent = 0.0
         began = time.monotonic()
+        with self._waiting:
+            count = self._received_into(buffer)
+        if count == 0 and self._was_reset():
+            raise ConnectionResetError
+        self._limits.received(count, time.monotonic() - began)
+        return count
+
+    def _received_into(self, buffer: Any) -> int:
+        silent = 0.0
         while True:
             try:
-                count = self._connected.recv_into(buffer)
+                return self._connected.recv_into(buffer)
             except TimeoutError:
                 silent += self._tick
                 if silent >= self._limits.read_timeout:
                     raise
                 self._limits.raise_if_exceeded()
                 self._on_wait()
-                continue
-            if count == 0 and self._was_reset():
-                raise ConnectionResetError
-            self._limits.received(count, time.monotonic() - began)
-            return count
 
     def _was_reset(self) -> bool:
         """Whether the end was a reset. Green sockets report it like the end of the response."""

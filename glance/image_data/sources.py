@@ -10,6 +10,7 @@ import http
 import time
 import urllib.parse
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NoReturn, Self
 
 from glance.domain import errors
@@ -19,7 +20,7 @@ from glance.domain.import_filter import ImportFilter, mask
 from glance.image_data import response_headers, transfer_limits
 from glance.image_data.http_response import Response
 from glance.image_data.proxies import Proxy
-from glance.image_data.source_request import Fetch, SourceRequest, ascii_only
+from glance.image_data.source_request import UNCOUNTED, Fetch, SourceRequest, ascii_only
 from glance.interfaces.resolver import Resolver
 
 MAX_REDIRECTS = 5
@@ -37,6 +38,7 @@ def open(
     on_wait: Callable[[], object] | None = None,
     checkpoint: Checkpoint | None = None,
     accept_encoded: bool = False,
+    waiting: AbstractContextManager[None] = UNCOUNTED,
 ) -> 'Source':
     """Connect to a source, request the file, and read the response headers.
 
@@ -47,6 +49,7 @@ def open(
     accept_encoded  accept a response that says that its file is compressed. Some sources
                     say it of a plain file, so the caller must look at the content, and
                     call Source.refuse_encoded() if the file is not plain.
+    waiting         the context of each wait for the source; it is entered again and again
 
     Returns a Source; use it in a with statement, or close it.
 
@@ -59,6 +62,7 @@ def open(
         Proxy.from_url(limits.proxy, resolver) if limits.proxy else None,
         on_wait or (lambda: None),
         accept_encoded,
+        waiting,
     )
     if checkpoint is not None:
         rest = _request(url, import_filter, resolver, fetch, checkpoint)
@@ -83,7 +87,8 @@ def _request(
     fact = f'and redirected more than {MAX_REDIRECTS} times in a row'
     for number in range(MAX_REDIRECTS + 1):
         requested.add(url)
-        target = import_filter.verify(url, resolver)
+        with fetch.waiting:
+            target = import_filter.verify(url, resolver)
         if number == 0:
             login = target.login  # only for the first URL; the targets of redirects do not get it
         request = SourceRequest(url, target, fetch)
@@ -176,6 +181,7 @@ class Source:
         self._request = request
         self._body = request.body(response, length)
         self._is_chunked = response.is_chunked
+        self._fetch = fetch
         self._size_cap = size_cap = fetch.limits.size_cap
         self._received = self.begins_at
         self._ended = False
@@ -205,7 +211,8 @@ class Source:
     def pause(self, seconds: float) -> None:
         """Do not read for some seconds. They count as time in which the source was waited for."""
         if not self._ended:
-            time.sleep(seconds)
+            with self._fetch.waiting:
+                time.sleep(seconds)
             self._request.limits.received(0, seconds)
 
     def read(self, most: int) -> bytes:

@@ -112,6 +112,14 @@ class RunControl(abc.ABC):
         """
 
     @abc.abstractmethod
+    def waiting(self, lease: Lease) -> contextlib.AbstractContextManager[None]:
+        """A context for the thread of a step while it waits for bytes of its source.
+
+        Inside, the step is not at work, so that another one can begin. The context
+        costs next to nothing and can be entered again and again, by this thread only.
+        """
+
+    @abc.abstractmethod
     def done(self, lease: Lease) -> None:
         """Report that a step has succeeded."""
 

@@ -10,7 +10,10 @@ from glance import threads
 from glance.testing.observed_queue import PATIENCE
 from glance.testing.source_server import Answer
 
+from .conftest import ADMIN
+
 SOURCES = 500
+OVERTAKEN = 200
 MOST_THREADS = 32  # native ones, of the whole process
 
 pytestmark = [
@@ -47,9 +50,7 @@ class Slow:
 )
 def test_hundreds_of_slow_sources_are_received_at_once_on_few_threads(executor, make_service, web):
     before = native_threads()  # earlier tests have left some that wait for work
-    service = make_service(
-        executor, taskflow_executor={'max_workers': SOURCES + 2, 'max_tasks': SOURCES + 2}
-    ).start()
+    service = make_service(executor, taskflow_executor={'max_tasks': SOURCES + 2}).start()
     slow = Slow()
     posted = []
     for number in range(SOURCES):
@@ -76,7 +77,6 @@ def test_hundreds_of_slow_sources_are_received_at_once_on_few_threads(executor, 
 def test_flows_that_wait_for_their_source_hold_no_thread_of_the_pool(make_service, web):
     """Of one native thread, while many have bytes for it and then fall silent."""
     service = make_service(
-        taskflow_executor={'max_workers': 40, 'max_tasks': 40},
         task={'byte_threads': 1},
         import_filtering_opts={'read_timeout': 3 * PATIENCE},  # nobody is too silent here
     ).start()
@@ -106,3 +106,61 @@ def test_flows_that_wait_for_their_source_hold_no_thread_of_the_pool(make_servic
     assert len(runs) == 20
     over.set()
     assert {service.ended(task_id)['status'] for task_id in posted} == {'success'}
+
+
+class Silent:
+    """Holds each connection open, and sends nothing or a little until it is told to end."""
+
+    def __init__(self, head):
+        self.head = head  # whether it sends a head and some bytes before it falls silent
+        self.asked = set()
+        self.over = threading.Event()
+
+    def page(self, request):
+        if self.head:
+            return Answer(self._pieces(request.path), announced=False)
+        self.asked.add(request.path)
+        self.over.wait(3 * PATIENCE)
+        return Answer(b'')
+
+    def _pieces(self, name):
+        yield b'\x5a' * 1024
+        self.asked.add(name)
+        self.over.wait(3 * PATIENCE)
+
+
+@pytest.mark.parametrize(
+    'head',
+    [False, pytest.param(True, marks=pytest.mark.soak)],
+    ids=['silent', 'silent after the head'],
+)
+@pytest.mark.parametrize(
+    'executor',
+    [
+        'taskflow-parallel',
+        pytest.param('taskflow-serial', marks=pytest.mark.soak),
+        pytest.param('eventlet', marks=pytest.mark.soak),
+    ],
+)
+def test_a_task_overtakes_hundreds_that_wait_for_their_source(executor, head, make_service, web):
+    """With the numbers that nobody has configured."""
+    service = make_service(
+        executor,
+        import_filtering_opts={'read_timeout': 3 * PATIENCE},  # nobody is too silent here
+    ).start()
+    silent = Silent(head)
+    web.pages['/good'] = Answer(b'\x5a' * 1024)
+    posted = []
+    for number in range(OVERTAKEN):
+        web.pages[f'/{number}'] = silent.page
+        posted.append(service.import_(f'{web.url}/{number}').json['id'])
+    good = service.ended(service.import_(f'{web.url}/good').json['id'])
+    assert good['status'] == 'success', good['message']
+    runs = service.application.executor.runs
+    assert {run.claim.lease.task_id for run in runs} == set(posted)
+    # What has no answer yet waits, and is handed back when the service stops.
+    service.stop(grace=0)
+    silent.over.set()
+    assert not len(runs)
+    tasks = service.application.services.tasks
+    assert {tasks.get(task_id, by=ADMIN).status for task_id in posted} == {'processing'}

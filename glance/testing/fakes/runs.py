@@ -18,6 +18,9 @@ class FakeRunControl(RunControl):
     def at_work(self, lease: Lease) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    def waiting(self, lease: Lease) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def done(self, lease: Lease) -> None:
         pass
 

@@ -44,6 +44,7 @@ def claiming(queue, throttle):
         versions={},
         run=None,
         slots=16,
+        most_busy=16,
         is_blocked=lambda: False,
         throttle=throttle,
     )

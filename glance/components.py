@@ -19,8 +19,6 @@ from glance.interfaces.task_type import TaskType
 
 Part = typing.TypeVar('Part')
 
-RESOLVER_THREADS = 4  # native threads of one process that resolve host names
-
 
 @dataclasses.dataclass(frozen=True)
 class Replacements:
@@ -65,7 +63,7 @@ class SharedComponents:
         )
         self.stores = _stores(replacements.stores, folders)
         self.import_filter = settings.import_filter(conf)
-        self.resolver = first(replacements.resolver, lambda: SystemResolver(size=RESOLVER_THREADS))
+        self.resolver = first(replacements.resolver, SystemResolver)
         self.task_types = (
             plugins.task_types()
             if replacements.task_types is None

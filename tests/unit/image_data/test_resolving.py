@@ -1,3 +1,7 @@
+import threading
+
+import pytest
+
 from glance import threads
 from glance.domain.import_filter import ImportFilter
 from glance.image_data.resolving import SystemResolver
@@ -30,3 +34,76 @@ def test_it_serves_the_filter():
         'http://localhost/', SystemResolver()
     )
     assert target.addresses
+
+
+class Dns:
+    """Answers for each name but those that begin with "silent"; knows what it was asked."""
+
+    def __init__(self):
+        self.over = threads.original('threading').Event()
+        self.asked = []
+
+    def look_up(self, host, port):
+        self.asked.append(host)
+        if host.startswith('silent'):
+            self.over.wait(60)
+        return ['192.0.2.1']
+
+
+@pytest.fixture
+def dns():
+    made = Dns()
+    yield made
+    made.over.set()
+
+
+@pytest.fixture
+def asking():
+    """asking(resolver, name): asks in a thread of its own; the list that gets the answer."""
+    begun = []
+
+    def ask(resolver, name):
+        found = []
+        begun.append(threading.Thread(target=lambda: found.append(resolver.addresses(name, 80))))
+        begun[-1].start()
+        return found
+
+    yield ask
+    for thread in begun:
+        thread.join(30)
+
+
+def wait_until(true):
+    for _ in range(6000):
+        if true():
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError
+
+
+def test_a_name_is_found_while_others_are_not_answered_for(dns, asking):
+    resolver = SystemResolver(usual=2, timeout=120, look_up=dns.look_up)
+    silent = [asking(resolver, f'silent-{number}') for number in range(8)]
+    wait_until(lambda: len(dns.asked) == 8)
+    assert resolver.addresses('good', 80) == ['192.0.2.1']
+    assert silent == [[]] * 8
+    dns.over.set()
+    wait_until(lambda: silent == [[['192.0.2.1']]] * 8)
+
+
+def test_all_who_ask_for_a_name_meanwhile_get_the_one_answer(dns, asking):
+    resolver = SystemResolver(timeout=120, look_up=dns.look_up)
+    found = [asking(resolver, 'silent') for _ in range(5)]
+    wait_until(lambda: dns.asked)
+    dns.over.set()
+    wait_until(lambda: found == [[['192.0.2.1']]] * 5)
+    assert dns.asked == ['silent']
+
+
+def test_waiting_for_a_thread_is_not_the_silence_of_a_name(dns, asking):
+    resolver = SystemResolver(usual=1, most=1, timeout=0.01, look_up=dns.look_up)
+    assert resolver.addresses('silent', 80) == []  # and its thread is taken
+    good = asking(resolver, 'good')
+    wait_until(lambda: resolver._open['good', 80].asked_at is None)
+    dns.over.set()
+    wait_until(lambda: good == [['192.0.2.1']])

@@ -11,6 +11,7 @@ returns the unpatched modules.
 
 import _queue
 import collections
+import errno
 import os
 import threading  # patched in a green process
 import types
@@ -217,8 +218,6 @@ def _waker() -> _HubWaker:
 class NativePool:
     """At most `size` native threads that stay; each is started when it is first needed.
 
-    The threads of concurrent.futures are green in a green process, and would block the hub.
-
     niceness  added to the priority value of the threads; a higher one gives way to others
     tick      seconds between two looks of a caller that waits for long work of the pool
     """
@@ -238,10 +237,10 @@ class NativePool:
         """Let a native thread call function(*args). Returns the Future of its result."""
         future: Future[_Result] = Future()
         with self._count_lock:
-            self._waiting += 1
-            if self._waiting > self._threads < self._size:
+            if self._waiting >= self._threads < self._size:
+                start_native(self._serve, f'{self._name}-{self._threads + 1}')
                 self._threads += 1
-                start_native(self._serve, f'{self._name}-{self._threads}')
+            self._waiting += 1
         self._work.put((future, function, args))
         return future
 
@@ -274,8 +273,6 @@ class Batcher:
 
     serve  called in that thread with a list of (item, Future); it must set a
            result or an exception for each Future
-
-    concurrent.futures has no executor that hands over several items at once.
     """
 
     def __init__(self, serve: Callable[[list[tuple[Any, Future[Any]]]], None], name: str) -> None:
@@ -317,11 +314,13 @@ class Batcher:
 
 
 def start_native(function: Callable[[], Any], name: str) -> threading.Thread:
-    """Start a native daemon thread."""
-    thread: threading.Thread = original('threading').Thread(
-        target=function, name=name, daemon=True
-    )
-    thread.start()
+    """Start a native daemon thread. Raises OSError if the host has no room for one now."""
+    kind: type[threading.Thread] = original('threading').Thread
+    thread = kind(target=function, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.ENOMEM, str(error)) from error
     return thread
 
 

@@ -13,6 +13,7 @@ claim continues.
         Acquitted     a suspect got further, and is no suspect any more
         NoFreeThread  every thread that runs steps is blocked in this process
       DatabaseGone  the database does not answer
+      Lacking       this process lacks descriptors or memory
       Stalled       no progress for stall_timeout
         RunBroke      an error of the service itself ended the run
       Ended         the task has ended already; there is nothing to do
@@ -64,6 +65,10 @@ class Acquitted(HandBack):
 
 class DatabaseGone(Drop):
     """The database does not answer. The run can read and write nothing."""
+
+
+class Lacking(Drop):
+    """This process lacks descriptors, buffers, memory or threads; that is no fault of the task."""
 
 
 class Stalled(Drop):

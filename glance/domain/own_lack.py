@@ -5,16 +5,24 @@ run is dropped and goes on later; it fails no task.
 """
 
 import errno
-import typing
 
 KINDS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def is_one(error: BaseException | None) -> bool:
     """Whether an error is such a lack, or was made of one."""
-    seen: typing.Any = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in KINDS:
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    return _found(error) is not None
+
+
+def sentence(error: BaseException) -> str:
+    """What is lacking, in the words of the system."""
+    found = _found(error)
+    return '' if found is None else found.strerror or str(found)
+
+
+def _found(error: BaseException | None) -> OSError | None:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in KINDS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -13,7 +13,7 @@ import time
 
 from oslo_context import context as oslo_context
 
-from glance.domain import errors
+from glance.domain import errors, own_lack
 from glance.domain.entry import Claim, Outcome, plain_work
 from glance.domain.lease import (
     Acquitted,
@@ -21,6 +21,7 @@ from glance.domain.lease import (
     Drop,
     Ended,
     HandBack,
+    Lacking,
     Lease,
     LostLease,
     NoFreeThread,
@@ -54,6 +55,10 @@ DROP_MESSAGES = {
     DatabaseGone: (
         'The run of task %s was stopped because the database does not answer; '
         'another run will continue it'
+    ),
+    Lacking: (
+        'The run of task %s was stopped because this process lacks descriptors, memory or '
+        'threads; another run will continue it'
     ),
     Stalled: (
         'The run of task %s was stopped because it made no progress; another run will continue it'
@@ -121,6 +126,8 @@ class RunLifecycle:
         except Drop as drop:
             return drop
         except BaseException as error:
+            if own_lack.is_one(error):
+                return Lacking(own_lack.sentence(error))
             # An exit or an error of our own. The entry must not stay with a process that
             # does not run it. It counts as an attempt, so that this cannot go on for ever.
             LOG.error(
@@ -263,7 +270,7 @@ class RunLifecycle:
             return
         run = self._runs.get(lease)
         run.stop = run.stop or drop  # the watchdog must not renew a lease that is given back
-        if isinstance(drop, DatabaseGone):
+        if isinstance(drop, DatabaseGone | Lacking):
             time.sleep(self._outage_pause)  # otherwise it would be claimed and dropped at once
         while True:
             try:

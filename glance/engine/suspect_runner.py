@@ -12,7 +12,7 @@ import threading
 import time
 import typing
 
-from glance.domain import errors
+from glance.domain import errors, own_lack
 from glance.domain.suspects import SuspectGroup
 from glance.engine.active_runs import MAX_WAIT
 from glance.engine.lease_policy import OUTAGE_PAUSE
@@ -94,6 +94,14 @@ class SuspectRunner:
             except errors.DatabaseUnavailable:
                 pause = OUTAGE_PAUSE
             except OSError as error:
+                if own_lack.is_one(error):
+                    LOG.warning(
+                        'A process for suspect tasks cannot be started yet: %s',
+                        error.strerror,
+                        extra={'action': 'own_lack'},
+                    )
+                    self._stopping.wait(pause)
+                    continue
                 LOG.error(
                     'No process for suspect tasks can be used: %s. They run here, one at a time',
                     error,

@@ -35,8 +35,9 @@ from taskflow.persistence import models
 from taskflow.utils import misc
 
 from glance import threads
+from glance.domain import own_lack
 from glance.domain.entry import Claim
-from glance.domain.lease import Drop, HandBack, Lease
+from glance.domain.lease import Drop, HandBack, Lacking, Lease
 from glance.engine.active_runs import ActiveRuns
 from glance.flows import atoms
 from glance.interfaces.executor import FlowRunner, RunResult
@@ -103,6 +104,9 @@ class EngineRunner(FlowRunner):
         except Exception as error:
             if one.storage.get_flow_state() == states.REVERTED:
                 return RunResult.REVERTED
+            if own_lack.is_one(error):
+                self._stop_siblings(one, claim)
+                raise Lacking(own_lack.sentence(error)) from error
             LOG.error(
                 'Task %s: the engine failed with an unexpected error',
                 claim.lease.task_id,

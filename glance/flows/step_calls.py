@@ -7,9 +7,9 @@ import logging
 import typing
 
 from glance import toolbox
-from glance.domain import errors
+from glance.domain import errors, own_lack
 from glance.domain.entry import Outcome
-from glance.domain.lease import Drop, Ended, Hung, Lease
+from glance.domain.lease import Drop, Ended, Hung, Lacking, Lease
 from glance.domain.leftover import Leftover
 from glance.image_data import files
 from glance.interfaces.flow import Step
@@ -71,6 +71,8 @@ def do(step: Step, values: Values) -> typing.Any:
         LOG.debug('Task %s: step %s was stopped', lease.task_id, step.name)
         raise
     except BaseException as error:
+        if own_lack.is_one(error):
+            raise Lacking(own_lack.sentence(error)) from error
         failed = _explained(step, error, lease)
         outcome, _message = tools.queue.fail(lease, str(failed))
         if outcome == Outcome.SUCCESS:

@@ -4,6 +4,8 @@ import logging
 import os
 import ssl
 
+from glance.domain import own_lack
+
 LOG = logging.getLogger(__name__)
 
 # What identifies the content of a file: device, inode, size, and when it changed.
@@ -27,7 +29,7 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
         try:
             context = _load(ca_file)
         except OSError as error:
-            if context is None:
+            if context is None or own_lack.is_one(error):
                 raise
             LOG.warning(
                 'The certificates in %s cannot be loaded, so the former ones stay in use: %s',
@@ -40,6 +42,9 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _load(ca_file: str | None) -> ssl.SSLContext:
+    usual = ssl.get_default_verify_paths().cafile
+    if usual is not None:
+        open(usual, 'rb').close()  # one that cannot be opened for a lack would count as empty
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)

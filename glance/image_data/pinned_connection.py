@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 
+from glance.domain import own_lack
 from glance.image_data.proxies import Proxy, ProxyFailed
 
 
@@ -79,6 +80,8 @@ def _connect_to_proxy(connected: socket.socket, ip: str, port: int) -> None:
     try:
         connected.connect((ip, port))
     except OSError as error:
+        if own_lack.is_one(error):
+            raise
         raise ProxyFailed('the proxy does not accept a connection') from error
 
 

@@ -47,7 +47,11 @@ class PipelineStage(Generic[_Chunk]):
             self._chunks.append(chunk)
             begin, self._busy = not self._busy, True
         if begin:
-            self._pool.submit(self._work_off)
+            try:
+                self._pool.submit(self._work_off)
+            except OSError:  # no thread can be started
+                self._busy = False
+                raise
 
     def wait_until(self, left: int, on_wait: Callable[[], object]) -> None:
         """Wait until at most `left` chunks are not done yet. Raises what the work raised.

@@ -93,7 +93,7 @@ class SystemResolver(Resolver):
             self._threads += 1
         try:
             threads.start_native(self._serve, 'resolver')
-        except RuntimeError:  # the host has no room for a thread now; another look-up may end
+        except OSError:  # the host has no room for a thread now; another look-up may end
             with self._lock:
                 self._threads -= 1
 

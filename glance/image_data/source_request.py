@@ -16,11 +16,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
-from glance.domain import errors
+from glance.domain import errors, own_lack
 from glance.domain.checkpoint import Checkpoint
 from glance.domain.fetch_limits import FetchLimits
 from glance.domain.import_filter import FETCHABLE, Target, mask
-from glance.image_data import certificates, pinned_connection
+from glance.image_data import certificates, patience, pinned_connection
 from glance.image_data.http_response import Body, ChunkedBody, MalformedResponse, Response
 from glance.image_data.proxies import Proxy, ProxyFailed, authority, basic_auth
 from glance.image_data.transfer_limits import TransferLimits
@@ -90,7 +90,7 @@ class SourceRequest:
         login       user and password to send, or None
         checkpoint  ask for the bytes after this checkpoint, if the file is still the same
         """
-        self._connected = connected = self._connect()
+        self._connected = connected = patience.insist(self._connect, self._fetch.on_wait)
         head = self._head(login, checkpoint)
         fetch = self._fetch
         with self.errors_translated('before it answered'):
@@ -142,7 +142,10 @@ class SourceRequest:
         return '\r\n'.join([*lines, '', '']).encode('ascii')
 
     def _connect(self) -> socket.socket:
-        """Connect to the first address that accepts. Each address gets a share of the time."""
+        """Connect to the first address that accepts. Each address gets a share of the time.
+
+        Raises OSError for a lack of this process.
+        """
         target, fetch = self._target, self._fetch
         what = 'secure connection' if target.scheme == 'https' else 'connection'
         when = f'before it agreed to a {what}'
@@ -231,6 +234,8 @@ class _ErrorTranslation:
         error: BaseException | None,
         _traceback: types.TracebackType | None,
     ) -> None:
+        if own_lack.is_one(error):
+            return  # not the fault of the source
         if isinstance(error, OSError | EOFError | MalformedResponse):
             raise errors.SourceUnreachable(self._sentence(error)) from None
 

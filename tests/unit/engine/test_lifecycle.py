@@ -4,13 +4,14 @@ A task of an older version of its type is brought up to date before it is run.
 """
 
 import dataclasses
+import errno
 import inspect
 import logging
 
 import pytest
 
 from glance.domain import lease as leases
-from glance.domain.lease import Drop, HandBack, LostLease, NoFreeThread, Progress, Stalled
+from glance.domain.lease import Drop, HandBack, Lacking, LostLease, NoFreeThread, Progress, Stalled
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.lease_policy import LeasePolicy
 from glance.engine.lifecycle import DROP_MESSAGES, RunLifecycle
@@ -95,6 +96,12 @@ def test_an_error_of_the_service_is_logged_and_counts_as_an_attempt(dropped, cap
     )
     assert 'ZeroDivisionError: ours' in caplog.text  # with its traceback
     assert claim.attempts == 1
+
+
+def test_a_lack_of_the_service_is_no_attempt(dropped):
+    said, [claim] = dropped(OSError(errno.EMFILE, 'Too many open files'))
+    assert said == DROP_MESSAGES[Lacking] % 't1'
+    assert claim.attempts == 0
 
 
 def test_a_standstill_counts_as_an_attempt(dropped):

@@ -1,6 +1,7 @@
 """A pipeline stage: native threads work on chunks while their owner goes on."""
 
 import collections
+import weakref
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -10,7 +11,58 @@ from glance.image_data import files
 TURN = 8  # chunks that a stage works on before others get its thread
 ABANDON_TIMEOUT = 5.0  # seconds that abandon() usually waits for the chunk in work
 
+# Bytes that all fetches over one pool keep in memory, from the socket to the last stage. While
+# there are more, no fetch gets another chunk before its last one is done.
+MOST_MEMORY = 64 * 2**20
+
 _Chunk = TypeVar('_Chunk')
+
+
+class ChunkMemory:
+    """The received bytes that the fetches over one pool keep in memory.
+
+    Use ChunkMemory.of(pool). Any native thread may call the methods.
+    """
+
+    _of_pools: weakref.WeakKeyDictionary[object, 'ChunkMemory'] = weakref.WeakKeyDictionary()
+
+    def __init__(self, most: int = MOST_MEMORY) -> None:
+        self.most = most
+        self.held = 0
+        self._lock = threads.original('threading').Lock()
+        self._uses: dict[int, int] = {}  # by id(chunk): how many stages have it
+
+    @classmethod
+    def of(cls, pool: object) -> 'ChunkMemory':
+        found = cls._of_pools.get(pool)
+        if found is None:
+            found = cls._of_pools[pool] = cls()
+        return found
+
+    @property
+    def is_full(self) -> bool:
+        return self.held >= self.most
+
+    def count(self, size: int) -> None:
+        """Count bytes that a fetch collects, or with a minus those that it collects no more."""
+        with self._lock:
+            self.held += size
+
+    def take(self, chunk: object) -> None:
+        """A stage has a chunk to work on. Several stages may have the same one."""
+        if isinstance(chunk, bytes):
+            with self._lock:
+                uses = self._uses[id(chunk)] = self._uses.get(id(chunk), 0) + 1
+                self.held += len(chunk) if uses == 1 else 0
+
+    def give_back(self, chunk: object) -> None:
+        """A stage has done with a chunk."""
+        if isinstance(chunk, bytes):
+            with self._lock:
+                uses = self._uses[id(chunk)] = self._uses[id(chunk)] - 1
+                if not uses:
+                    del self._uses[id(chunk)]
+                    self.held -= len(chunk)
 
 
 class PipelineStage(Generic[_Chunk]):
@@ -25,11 +77,13 @@ class PipelineStage(Generic[_Chunk]):
     """
 
     def __init__(self, work: Callable[[_Chunk], object], pool: threads.NativePool) -> None:
+        self.memory = ChunkMemory.of(pool)
         self._work = work
         self._pool = pool
         self._lock = threads.original('threading').Lock()
         self._chunks: collections.deque[_Chunk] = collections.deque()
         self._busy = False  # a native thread works for this stage, or was asked to
+        self._expected = 0  # bytes of the next chunk that the owner has collected
         self._in_work = 0  # chunks in work: 1 or 0
         self._error: BaseException | None = None
         self._waiter: tuple[threads.Future[None], int] | None = None  # Future, most chunks left
@@ -39,12 +93,19 @@ class PipelineStage(Generic[_Chunk]):
         """Do the work in this thread. Allowed only before the first put()."""
         self._work(chunk)
 
+    def expect(self, size: int) -> None:
+        """Count bytes that are collected for the next chunk. One stage of several is enough."""
+        self._expected += size
+        self.memory.count(size)
+
     def put(self, chunk: _Chunk) -> None:
         """Queue a chunk. Does not wait."""
+        self._expect_nothing()
         with self._lock:
             if self._error is not None:
                 return  # wait_until() will raise it
             self._chunks.append(chunk)
+            self.memory.take(chunk)
             begin, self._busy = not self._busy, True
         if begin:
             try:
@@ -56,9 +117,11 @@ class PipelineStage(Generic[_Chunk]):
     def wait_until(self, left: int, on_wait: Callable[[], object]) -> None:
         """Wait until at most `left` chunks are not done yet. Raises what the work raised.
 
+        If all fetches together keep too much in memory, it waits until none is left.
+
         on_wait  called every few seconds during the wait
         """
-        future = self._future_of(left)
+        future = self._future_of(0 if self.memory.is_full else left)
         if future is not None:
             files.wait_for(future, on_wait, self._pool.tick)
         if self._error is not None:
@@ -70,8 +133,9 @@ class PipelineStage(Generic[_Chunk]):
         Returns whether no thread works for this stage any more.
         """
         idle: threads.Future[None] = threads.Future()
+        self._expect_nothing()
         with self._lock:
-            self._chunks.clear()
+            self._drop_waiting()
         self.call_when_idle(idle.set_result)
         return idle.wait(timeout)
 
@@ -82,6 +146,14 @@ class PipelineStage(Generic[_Chunk]):
                 self._when_idle = function
                 return
         function()
+
+    def _expect_nothing(self) -> None:
+        self.memory.count(-self._expected)
+        self._expected = 0
+
+    def _drop_waiting(self) -> None:
+        while self._chunks:
+            self.memory.give_back(self._chunks.popleft())
 
     def _future_of(self, left: int) -> threads.Future[None] | None:
         """The Future that is done when at most `left` chunks are left; None if that is so now."""
@@ -106,6 +178,7 @@ class PipelineStage(Generic[_Chunk]):
                 self._work(chunk)
             except BaseException as broken:  # wait_until() raises it in the thread of the owner
                 error = broken
+            self.memory.give_back(chunk)
             chunk = None  # do not keep it alive while waiting for the lock
             worked += 1
             if worked >= TURN and error is None:
@@ -122,7 +195,7 @@ class PipelineStage(Generic[_Chunk]):
             self._in_work = 0
             if error is not None:
                 self._error = error
-                self._chunks.clear()
+                self._drop_waiting()
             if self._chunks:
                 chunk = self._chunks.popleft()
                 self._in_work = 1

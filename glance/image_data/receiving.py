@@ -223,8 +223,10 @@ def _feed(
                 stage.work_here(piece)
         else:
             pieces.append(piece)
+            stages[0].expect(len(piece))
         now = time.monotonic()
-        if size - reported >= CHUNK or now - reported_at >= pace.progress_interval:
+        is_much = size - reported >= (0 if stages[0].memory.is_full else CHUNK)
+        if is_much or now - reported_at >= pace.progress_interval:
             _hand_over(pieces, stages, lambda size=size: on_progress(size))  # type: ignore[misc]
             reported, reported_at = size, now
             is_due = not is_noted or size - checkpoint_at >= pace.checkpoint_interval

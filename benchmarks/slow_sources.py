@@ -48,8 +48,7 @@ class Slow:
 def one_run(way, sources, mib, imports):
     options = dict(WAYS[way])
     options['taskflow_executor'] = options.get('taskflow_executor', {}) | {
-        'max_workers': sources + 2,
-        'max_tasks': sources + 2,
+        'max_tasks': sources + 2
     }
     slow = Slow()
     with SourceServer() as source, harness.Service(options, source_port=source.port) as service:

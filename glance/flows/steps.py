@@ -191,25 +191,36 @@ class Check(Step):
 class Store(Step):
     """Put the staged file into a store.
 
-    Needs     lease, image_id, staged, store
+    Needs     lease, predecessor, image_id, staged, store
     Returns   location, a URI; announced before the first byte is written
     Undo      deletes the announced location, whether or not the file exists
 
-    A file that an earlier claim announced and did not finish is deleted first.
+    What an earlier claim announced and did not finish is gone on with, or deleted.
     """
 
     name = 'store'
     provides = 'location'
 
-    def do(self, lease: Lease, image_id: str, staged: Values, store: str) -> str:
+    def do(
+        self,
+        lease: Lease,
+        image_id: str,
+        staged: Values,
+        store: str,
+        predecessor: str | None = None,
+    ) -> str:
         tools = toolbox.current()
         place = tools.stores[store]
         url = place.location_of(image_id, lease.number)
-        _delete(lease, tools.images.announce(lease, Location(image_id, store, url, 'pending')))
+        earlier = tools.images.announce(lease, Location(image_id, store, url, 'pending'))
+        is_there = tools.staging.wrote_all(predecessor)
+        whole = place.location_of(image_id, lease.number - 1) if is_there else None
+        for one in earlier:
+            if one.store == store and place.take_over(one.url, url, trusted=one.url == whole):
+                break
+        _delete(lease, earlier)
         with _take_back(lease, lambda: place.delete(url)), _reading(staged):
-            place.add(
-                url, staged['path'], on_progress=lambda stored: tools.runs.progress(lease, stored)
-            )
+            place.add(url, staged['path'], on_progress=_stored(lease, place.goes_on))
         return url
 
     def undo(self, lease: Lease, image_id: str) -> None:
@@ -218,6 +229,21 @@ class Store(Step):
     def leftovers(self, lease: Lease, image_id: str) -> list[Leftover]:
         announced = toolbox.current().images.announced(lease, image_id)
         return [Leftover('location', one.url, one.store) for one in announced]
+
+
+def _stored(lease: Lease, goes_on: bool) -> collections.abc.Callable[[int], None]:
+    """Reports stored bytes. What a later claim has to store again brings a task no further."""
+    runs, most = toolbox.current().runs, 0
+
+    def report(stored: int) -> None:
+        nonlocal most
+        is_more, most = stored > most, max(most, stored)
+        if goes_on or is_more:
+            runs.progress(lease, stored if goes_on else None)
+        else:
+            runs.raise_if_stopped(lease)
+
+    return report
 
 
 @contextlib.contextmanager

@@ -92,6 +92,9 @@ class FolderStaging(Staging):
                 files.remove_folder(f'{folder}/{earlier:d}', self._pool)
         return checkpoint
 
+    def wrote_all(self, predecessor: str | None) -> bool:
+        return predecessor is not None and self._is_here(predecessor)
+
     def _latest(self, lease: Lease) -> tuple[int, Checkpoint] | tuple[None, None]:
         """The number of the last earlier claim with a checkpoint, and the checkpoint."""
         for number in self._numbers(lease):

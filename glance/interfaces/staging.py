@@ -36,6 +36,10 @@ class Staging(abc.ABC):
         Returns the Checkpoint of these bytes, or None if there are none to use.
         """
 
+    def wrote_all(self, predecessor: str | None) -> bool:
+        """Whether a process has ended, and all that it wrote on this host is in its files."""
+        return False
+
     @abc.abstractmethod
     def remove(self, lease: Lease, *, earlier: bool = False) -> None:
         """Remove the files of this claim; with earlier=True those of earlier claims too.

@@ -16,9 +16,12 @@ class ImageStore(abc.ABC):
     A kind of store is a subclass that is an entry point in glance.stores.
 
     options  oslo.config's options that the section of each store of this kind has
+    goes_on  whether take_over() can keep bytes, so that each byte that add() stores brings
+             its task further, also if its process dies
     """
 
     options: collections.abc.Sequence[typing.Any] = ()
+    goes_on: bool = False
 
     @classmethod
     def local_folder(cls, name: str, section: typing.Any) -> str | None:
@@ -48,6 +51,16 @@ class ImageStore(abc.ABC):
     @abc.abstractmethod
     def location_of(self, image_id: str, number: int) -> str:
         """The URL under which the claim with this lease number stores an image."""
+
+    def take_over(self, earlier: str, url: str, *, trusted: bool) -> bool:
+        """Let the next add() of a URL go on with what an earlier claim stored of the same file.
+
+        earlier  the URL under which it did; nothing is there any more if this returns True
+        trusted  whether all bytes that it wrote are there, also those that were not durable
+
+        Returns whether there is something to go on with.
+        """
+        return False
 
     @abc.abstractmethod
     def add(

@@ -163,8 +163,8 @@ def test_a_full_folder_is_told_when_linking(folder, staged):
         store.add(store.location_of(IMAGE, 1), str(staged))
 
 
-def test_a_copy_that_is_dropped_leaves_nothing(folder, staged):
-    staged.write_bytes(bytes(2 * file_copy.CHUNK))
+def test_a_copy_that_is_dropped_stays_for_a_later_claim(folder, staged):
+    staged.write_bytes(os.urandom(2 * file_copy.CHUNK))
     answers = threads.original('threading').Event()
 
     class Hangs(OtherDisk):
@@ -185,14 +185,73 @@ def test_a_copy_that_is_dropped_leaves_nothing(folder, staged):
     answers.set()
     for _ in range(4):  # as many as threads, so the copy has ended
         pool.submit(lambda: None).result(10)
-    waited = threads.NativePool(1, 'test')
-    waited.submit(_until, lambda: os.listdir(folder) == []).result(10)
+    assert (folder / f'{IMAGE}.1').stat().st_size < staged.stat().st_size
+    goes_on(store, staged, trusted=True)
 
 
-def _until(condition):
-    event = threads.original('threading').Event()
-    while not condition():
-        event.wait(0.005)
+def goes_on(store, staged, *, trusted):
+    """The next claim stores the file behind the bytes that are there."""
+    earlier, url = (store.location_of(IMAGE, number) for number in (1, 2))
+    assert store.take_over(earlier, url, trusted=trusted)
+    store.add(url, str(staged))
+    store.delete(earlier)
+    with store.open(url) as file:
+        assert file.read() == staged.read_bytes()
+
+
+class Counts(OtherDisk):
+    """Counts the bytes that it copies."""
+
+    def __init__(self):
+        self.copied = 0
+
+    def copy_range(self, source, target, most):
+        part = super().copy_range(source, target, most)
+        self.copied += part
+        return part
+
+
+@pytest.mark.parametrize('trusted', [True, False])
+@pytest.mark.parametrize('size', [0, 1, 7 * 2**20, 64 * 2**20, 64 * 2**20 + 1, 65 * 2**20])
+def test_a_copy_goes_on_behind_the_bytes_that_are_certainly_there(folder, tmp_path, size, trusted):
+    staged = tmp_path / 'staged'
+    with staged.open('wb') as file:
+        file.write(os.urandom(2**20))
+        file.truncate(65 * 2**20)
+    disk = Counts()
+    store = FilesystemStore(str(folder), disk=disk)
+    partial = folder / f'{IMAGE}.1'
+    with staged.open('rb') as file:
+        partial.write_bytes(file.read(size))
+    goes_on(store, staged, trusted=trusted)
+    kept = size if trusted else 64 * 2**20 * (size > 64 * 2**20)
+    assert disk.copied == 65 * 2**20 - kept
+    assert os.listdir(folder) == [f'{IMAGE}.2']
+
+
+def test_what_is_longer_than_its_source_is_cut(folder, staged):
+    store = Copies(str(folder))
+    (folder / f'{IMAGE}.1').write_bytes(b'bits and more')
+    goes_on(store, staged, trusted=True)
+
+
+def test_a_file_that_is_linked_is_only_renamed(folder, staged):
+    store = FilesystemStore(str(folder))
+    store.add(store.location_of(IMAGE, 1), str(staged))
+    goes_on(store, staged, trusted=False)
+    assert os.listdir(folder) == [f'{IMAGE}.2']
+
+
+def test_nothing_is_taken_over_where_nothing_is_or_something_else(folder, staged):
+    store = Copies(str(folder))
+    urls = [store.location_of(IMAGE, number) for number in (1, 2)]
+    assert not store.take_over(*urls, trusted=True)
+    for number in (1, 2):
+        (folder / f'{IMAGE}.{number}').write_bytes(b'other')
+    assert not store.take_over(*urls, trusted=True)
+    assert (folder / f'{IMAGE}.1').exists()
+    with pytest.raises(errors.ForeignFile):
+        store.add(urls[1], str(staged))
 
 
 def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path):

@@ -172,6 +172,13 @@ class ActiveRuns(RunControl):
                 raised.append(threads.interrupt(thread, error))
         return bool(raised) and all(raised)
 
+    def wake(self, run: Run) -> None:
+        """Raise the Drop of a stopped run in its threads that wait for their source."""
+        for thread in list(run.at_work):
+            if run.stop is not None and self._slots.are_waiting({thread}):
+                run.interrupted[thread] = run.stop
+                threads.interrupt(thread, run.stop)
+
     def progress(self, lease: Lease, bytes_done: int | None = None) -> None:
         run = self.get(lease)
         if bytes_done is None or bytes_done > run.progress.bytes:

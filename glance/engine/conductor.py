@@ -102,6 +102,7 @@ class Conductor:
         self.runs.wait_until_idle(grace)
         for run in self.runs:
             run.stop = run.stop or HandBack()
+            self.runs.wake(run)  # hundreds that hear it one by one would take too long
         if not self.runs.wait_until_idle(self._stop_timeout):
             for run in self.runs:
                 LOG.warning(

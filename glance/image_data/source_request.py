@@ -192,8 +192,7 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         began = time.monotonic()
-        with self._waiting:
-            count = self._received_into(buffer)
+        count = self._received_into(buffer)
         if count == 0 and self._was_reset():
             raise ConnectionResetError
         self._limits.received(count, time.monotonic() - began)
@@ -203,7 +202,8 @@ class _TimedReader(io.RawIOBase):
         silent = 0.0
         while True:
             try:
-                return self._connected.recv_into(buffer)
+                with self._waiting:
+                    return self._connected.recv_into(buffer)
             except TimeoutError:
                 silent += self._tick
                 if silent >= self._limits.read_timeout:

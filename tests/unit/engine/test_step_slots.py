@@ -137,6 +137,26 @@ def test_who_is_told_to_stop_leaves_the_line(begin):
     assert third.begun.wait(20)
 
 
+@pytest.mark.green
+def test_a_step_that_waits_for_its_source_hears_at_once_that_it_should_stop(begin):
+    runs = ActiveRuns(max_workers=1)
+    one, two = (runs.begin(claim) for claim in claims('t1', 't2'))
+    waits = begin(runs, one.claim)
+    assert waits.begun.wait(20)
+    waits.tell('wait')
+    works = begin(runs, two.claim)
+    assert works.begun.wait(20)
+    for run in (one, two):
+        run.stop = HandBack()
+        runs.wake(run)
+    waits.join()
+    assert isinstance(waits.raised, HandBack)
+    assert not runs._slots._waiting
+    works.end()
+    assert works.raised is None  # it hears it when it next asks
+    assert not runs.is_full
+
+
 def test_a_step_that_waits_is_not_stuck_and_one_at_work_is(begin):
     runs = ActiveRuns(max_workers=1)
     [claim] = claims('t1')

@@ -1,6 +1,7 @@
 """Runs the tasks of one process, and sweeps."""
 
 import collections.abc
+import os
 import threading
 import typing
 
@@ -46,6 +47,7 @@ class Runner:
         self.database = parts.database
         self.queue = parts.queue
         self._is_child = holder is not None
+        self._reserved: int | None = None  # keeps other processes from its logbooks
         self._holder = holder or LeaseHolder.register(folders.run)
         self._dead_holders = DeadHolderWatch(self.queue, self._holder)
         children = ChildProcesses(folders.run, settings.file_arguments(conf))
@@ -93,7 +95,10 @@ class Runner:
         # Both kinds of logbook import TaskFlow, which other executors do not need.
         if kind is LogbookKind.DIR:
             files.ensure_folder(str(self._logbooks), 'folder of the logbooks')
-            return self._dir_logbooks()
+            logbooks = self._dir_logbooks()
+            if not self._is_child:  # which may use those of its parent
+                self._reserved = logbooks.reserve()
+            return logbooks
         from glance.db.logbook import SqlLogbook
 
         return lambda claim, flow: SqlLogbook(self.database, claim.lease, flow)
@@ -149,4 +154,7 @@ class Runner:
         """Release what a stopped runner still holds."""
         self.sweeper.stop(SWEEPER_STOP_TIMEOUT)
         self._holder.release()
+        if self._reserved is not None:
+            os.close(self._reserved)
+            self._reserved = None
         self.database.close()

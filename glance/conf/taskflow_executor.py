@@ -40,7 +40,8 @@ OPTS = [
                 'dir',
                 'In files in state_path/logbooks. If a process handed a task back, or is known to '
                 'be dead, the next process of this state folder continues the run. For one '
-                'process only. A power cut may lose the files; then tasks begin again.',
+                'process only: a second one does not start. A power cut may lose the files; then '
+                'tasks begin again.',
             ),
             ('memory', 'Nowhere. If its process ends, a task begins again. For one process only.'),
         ],

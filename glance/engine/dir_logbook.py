@@ -12,6 +12,7 @@ power failure. A task begins again if its logbook cannot be read or written.
 """
 
 import collections.abc
+import fcntl
 import logging
 import os
 import pathlib
@@ -23,6 +24,7 @@ from taskflow import exceptions, states
 from taskflow.persistence import models
 from taskflow.persistence.backends import impl_dir
 
+from glance.domain import errors
 from glance.domain.entry import Claim
 from glance.domain.lease import Lease, LostLease
 from glance.interfaces.flow import Flow
@@ -53,6 +55,23 @@ class DirLogbooks:
 
     def __call__(self, claim: Claim, flow: Flow) -> 'DirLogbook':
         return DirLogbook(self, claim, flow)
+
+    def reserve(self) -> int:
+        """Let no other process use the folder until the returned descriptor is closed.
+
+        Raises ConfigError if one does: nothing keeps two from writing for the same task.
+        """
+        descriptor = os.open(f'{self._root}.lock', os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise errors.ConfigError(
+                '[taskflow_executor] persistence = dir is for one process, and another one '
+                f'runs tasks with {self._root} already. Choose persistence = sql, or give this '
+                'process a state_path of its own.'
+            ) from None
+        return descriptor
 
     def remove(self, lease: Lease) -> None:
         """Remove the logbooks of this claim and of earlier ones, never of later ones."""

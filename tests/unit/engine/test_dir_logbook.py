@@ -1,12 +1,14 @@
 """Logbooks in files: never another's steps, never a file too many, never a run that fails."""
 
 import logging
+import os
 import shutil
 
 import pytest
 from taskflow import exceptions, states
 from taskflow.persistence import models
 
+from glance.domain import errors
 from glance.domain.entry import Claim
 from glance.domain.lease import Lease, LostLease, Progress
 from glance.engine.dir_logbook import DirLogbooks
@@ -208,3 +210,16 @@ def test_a_logbook_that_cannot_be_written_does_not_end_the_run(books, caplog):
 def test_an_id_that_leads_elsewhere_is_refused(books):
     with pytest.raises(ValueError, match='no id of a task'):
         books.remove(Lease('../t1', 1))
+
+
+def test_a_folder_of_logbooks_is_for_one_process(tmp_path):
+    """A lock of another descriptor stands for one of another process: the kernel does not care."""
+    first, second = Books(tmp_path / 'logbooks'), Books(tmp_path / 'logbooks')
+    descriptor = first.reserve()
+    with pytest.raises(
+        errors.ConfigError, match='persistence = dir is for one process'
+    ) as refused:
+        second.reserve()
+    assert str(tmp_path / 'logbooks') in str(refused.value)
+    os.close(descriptor)
+    os.close(second.reserve())

@@ -9,7 +9,7 @@ import re
 import sqlalchemy as sa
 from oslo_config import cfg
 
-from glance.db import deployment, migrations, sessions
+from glance.db import deadlines, deployment, migrations, outages, sessions
 from glance.domain import errors
 from glance.domain.import_filter import mask
 from glance.folders import Folders
@@ -43,7 +43,7 @@ def errors_named(
         _connect(database)
         yield database
     except database.errors as error:
-        raise errors.ConfigError(f'{name} cannot be used: {sessions.reason(error)}') from None
+        raise errors.ConfigError(f'{name} cannot be used: {outages.reason(error)}') from None
     finally:
         database.close()
 
@@ -51,7 +51,8 @@ def errors_named(
 def _connect(database: sessions.Database) -> None:
     """Connect once. Raises ConfigError for a parameter that the driver does not know."""
     try:
-        database.engine.connect().close()
+        with deadlines.within(deadlines.TRANSACTION_TIME):
+            database.connect()
     except TypeError as error:  # not wrapped by SQLAlchemy
         named = re.search("'([^']*)'", str(error))
         raise errors.ConfigError(
@@ -60,9 +61,13 @@ def _connect(database: sessions.Database) -> None:
         ) from None
 
 
-def open_database(conf: cfg.ConfigOpts, folders: Folders) -> sessions.Database:
+def open_database(
+    conf: cfg.ConfigOpts, folders: Folders, *, limited: bool = True
+) -> sessions.Database:
+    """The configured database. limited: as for sessions.open_database()."""
     opened: sessions.Database = sessions.open_database(
         database_url(conf, folders),
+        limited=limited,
         **{
             name: conf.database[name]
             for name in (
@@ -83,6 +88,7 @@ def prepare_database(conf: cfg.ConfigOpts, folders: Folders) -> None:
     """
     shown = shown_database(conf, folders)
     with (
+        deadlines.within(deadlines.TRANSACTION_TIME),
         errors_named(open_database(conf, folders), f'The database {shown}') as database,
         _locked(folders.run / 'migrate.lock'),
     ):

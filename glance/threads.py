@@ -280,11 +280,11 @@ class Batcher:
         self._work: _queue.SimpleQueue[Any] = _queue.SimpleQueue()
         start_native(self._run, name)
 
-    def ask(self, item: Any) -> Any:
-        """Hand over one item and wait for its result."""
+    def ask(self, item: Any, timeout: float | None = None) -> Any:
+        """Hand over one item and wait for its result. Raises what Future.result() raises."""
         future: Future[Any] = Future()
         self._work.put((item, future))
-        return future.result()
+        return future.result(timeout)
 
     def stop(self) -> Future[None]:
         """End the thread after all earlier items. Returns a Future that is done then."""

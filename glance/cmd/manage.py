@@ -67,7 +67,7 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
         with _start.errors_explained('The command'):
             arguments = _files.before_the_command(PROGRAM, argv)
             conf = _start.configure(PROGRAM, arguments, cli_opts=[COMMAND])
-            opened = database.open_database(conf, Folders(conf))
+            opened = database.open_database(conf, Folders(conf), limited=False)
             with database.errors_named(opened, 'The database'):
                 conf.command.action(conf, opened)
             return 0

@@ -20,7 +20,9 @@ OPTS = [
         'max_pool_size',
         default=5,
         min=1,
-        help='Connections to a database server that each process keeps open.',
+        help='Connections to a database server that each process keeps open. A third of all its '
+        'connections, max_overflow included, is kept for requests; runs of tasks share the '
+        'others. The server must allow as many as all processes may open.',
     ),
     cfg.IntOpt(
         'max_overflow',
@@ -30,9 +32,10 @@ OPTS = [
     ),
     cfg.IntOpt(
         'pool_timeout',
-        default=30,
+        default=10,
         min=1,
-        help='Seconds to wait for a connection if all are in use.',
+        help='Seconds to wait for a connection if all are in use. A transaction and all that it '
+        'waits for may take 8.5 seconds, so a longer wait has no effect.',
     ),
     cfg.IntOpt(
         'connection_recycle_time',

@@ -8,7 +8,7 @@ import typing
 
 import sqlalchemy as sa
 
-from glance.db import fence, image_filters, image_locations, importing, paging, writes
+from glance.db import deadlines, fence, image_filters, image_locations, importing, paging, writes
 from glance.db.importing import SELECT_IMAGE, SELECT_IMAGE_FOR_UPDATE
 from glance.db.models import aware, image_properties, image_tags, images, naive, utcnow
 from glance.db.models import image_locations as locations_table
@@ -152,12 +152,14 @@ class SqlImageRepository(ImageRepository):
         fence.write(self._database, lease, insert)
 
     def verify_importing(self, lease: Lease, image_id: str, *, max_age: float = 0.0) -> None:
-        if max_age and self._importing.has(lease.task_id, image_id, max_age):
-            return
-        fence.read(
-            self._database,
-            lambda connection: importing.verify(connection, lease, image_id, lock=False),
-        )
+        # A caller that only wants to stop early must not wait long.
+        with deadlines.within(importing.LOOK_TIME if max_age else None):
+            if max_age and self._importing.has(lease.task_id, image_id, max_age):
+                return
+            fence.read(
+                self._database,
+                lambda connection: importing.verify(connection, lease, image_id, lock=False),
+            )
 
     def announce(self, lease: Lease, location: Location) -> list[Location]:
         def announce(connection: sa.Connection) -> list[Location]:

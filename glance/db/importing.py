@@ -68,6 +68,9 @@ def activate(
     image_locations.activate(connection, image_id, location)
 
 
+LOOK_TIME = 2.0  # seconds that a run waits for the answer whether its image still exists
+
+
 class ImportingCache:
     """Which images are importing, read by one statement for all runs of this process.
 

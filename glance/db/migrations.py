@@ -10,6 +10,7 @@ import typing
 
 import sqlalchemy as sa
 
+from glance.db import server_checks
 from glance.domain import errors
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ def version(engine: sa.Engine) -> str | None:
 
 
 def require_current(engine: sa.Engine) -> None:
-    """Raises ConfigError unless the version of the database is HEAD."""
+    """Raises ConfigError unless the version of the database is HEAD, and its server is usable."""
+    server_checks.verify(engine)
     current = version(engine)
     if current == HEAD:
         return
@@ -54,7 +56,8 @@ def require_current(engine: sa.Engine) -> None:
 
 
 def sync(engine: sa.Engine) -> str | None:
-    """Bring the database to HEAD. Returns the version that it had before."""
+    """Bring the database to HEAD. Returns the version that it had before. Raises ConfigError."""
+    server_checks.verify(engine)
     current = version(engine)
     if current == HEAD:
         return current

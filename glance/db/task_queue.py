@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import functools
 import json
 import typing
 
@@ -37,6 +38,17 @@ _RENEW_LEASE = (
     )
 )
 
+# The entries among these that no transaction of a run has locked.
+_LOCK_UNLOCKED = (
+    sa.select(_c.task_id)
+    .where(
+        _c.task_id.in_(sa.bindparam('entries', expanding=True)), _c.owner == sa.bindparam('holder')
+    )
+    .with_for_update(skip_locked=True)
+)
+# Leases are renewed so many at a time: a transaction must not hold many entries for long.
+_RENEWED_AT_ONCE = 50
+
 _SELECT_HELD = sa.select(_c.task_id, _c.lease, _c.cancel_requested).where(
     _c.owner == sa.bindparam('holder')
 )
@@ -60,6 +72,19 @@ _SELECT_LEFTOVERS = sa.select(
 ).where(leftovers_table.c.task_id == sa.bindparam('entry'))
 
 _INSERT_LEFTOVER = sa.insert(leftovers_table).values(recorded_at=now())
+
+
+_Renewal = dict[str, typing.Any]  # the parameters of _RENEW_LEASE
+
+
+def _renew(connection: sa.Connection, holder: str, rows: list[_Renewal]) -> set[str]:
+    """Renew leases whose entries are not locked. Returns the task ids of these entries."""
+    parameters = {'entries': [row['entry'] for row in rows], 'holder': holder}
+    unlocked = set(connection.scalars(_LOCK_UNLOCKED, parameters))
+    renewed = [row for row in rows if row['entry'] in unlocked]
+    if renewed:
+        connection.execute(_RENEW_LEASE, renewed)
+    return unlocked
 
 
 class SqlTaskQueue(TaskQueue):
@@ -130,8 +155,24 @@ class SqlTaskQueue(TaskQueue):
             }
             for lease, progress in best_progress.items()
         ]
-        if rows:
-            self._database.write(lambda connection: connection.execute(_RENEW_LEASE, rows))
+        if self._database.dialect == 'sqlite':  # locks no rows, and each commit costs a sync
+            if rows:
+                self._database.write(lambda connection: connection.execute(_RENEW_LEASE, rows))
+            return
+        skipped = self._renew_unlocked(holder, rows)
+        self._renew_unlocked(holder, skipped)  # most transactions have ended meanwhile
+
+    def _renew_unlocked(self, holder: str, rows: list[_Renewal]) -> list[_Renewal]:
+        """Renew the leases whose entries are not locked. Returns the others.
+
+        A run that waits for a table locks its entry; it must not cost the others their leases.
+        """
+        skipped = []
+        for first in range(0, len(rows), _RENEWED_AT_ONCE):
+            piece = rows[first : first + _RENEWED_AT_ONCE]
+            unlocked = self._database.write(functools.partial(_renew, holder=holder, rows=piece))
+            skipped += [row for row in piece if row['entry'] not in unlocked]
+        return skipped
 
     def counts(self, task_id: str) -> dict[str, typing.Any]:
         """How often the runs of a queued task ended without progress; empty if it has ended.
@@ -167,7 +208,7 @@ class SqlTaskQueue(TaskQueue):
             statement = statement.where(claims.IS_HELD).values(expires_at=claims.COUNTED)
         else:
             statement = statement.values(owner=None, expires_at=None)
-        self._database.write(lambda connection: connection.execute(statement))
+        self._database.write(lambda connection: connection.execute(statement), for_run=True)
 
     def expire(self, holders: collections.abc.Collection[str]) -> int:
         statement = (

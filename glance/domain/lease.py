@@ -13,6 +13,7 @@ claim continues.
         Acquitted     a suspect got further, and is no suspect any more
         NoFreeThread  every thread that runs steps is blocked in this process
       DatabaseGone  the database does not answer
+        QueueBroke    the queue or its database raised an error that nobody knows
       Lacking       this process lacks descriptors or memory
       Stalled       no progress for stall_timeout
         RunBroke      an error of the service itself ended the run
@@ -65,6 +66,10 @@ class Acquitted(HandBack):
 
 class DatabaseGone(Drop):
     """The database does not answer. The run can read and write nothing."""
+
+
+class QueueBroke(DatabaseGone):
+    """The queue or its database raised an error that nobody knows. It is not of the task."""
 
 
 class Lacking(Drop):

@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import logging
 import time
+import typing
 
 from oslo_context import context as oslo_context
 
@@ -25,6 +26,7 @@ from glance.domain.lease import (
     Lease,
     LostLease,
     NoFreeThread,
+    QueueBroke,
     RunBroke,
     Stalled,
 )
@@ -34,6 +36,9 @@ from glance.engine.lease_policy import OUTAGE_PAUSE, LeasePolicy
 from glance.interfaces.executor import FlowRunner, RunResult
 from glance.interfaces.flow import Flow, Work
 from glance.interfaces.queue import TaskQueue
+
+Parameters = typing.ParamSpec('Parameters')
+Answer = typing.TypeVar('Answer')
 
 LOG = logging.getLogger(__name__)
 
@@ -51,6 +56,10 @@ DROP_MESSAGES = {
     LostLease: (
         'Task %s is no longer run by this process because its lease was lost; '
         'another process has claimed or ended it'
+    ),
+    QueueBroke: (
+        'The run of task %s was stopped by an unknown error of the queue; '
+        'another run will continue it'
     ),
     DatabaseGone: (
         'The run of task %s was stopped because the database does not answer; '
@@ -149,7 +158,7 @@ class RunLifecycle:
             outcome, message = self._run_or_resume(flow, claim, spent)
         self._remove(lease, lambda: flow.cleanup(lease))
         self._runner.remove_logbook(lease)
-        self._queue.end(lease)
+        _ask(self._queue.end, lease)
         LOG.info(
             'Task %s ended: %s%s',
             lease.task_id,
@@ -173,7 +182,7 @@ class RunLifecycle:
                 return self._fail_outdated(flow, claim)
             claim = dataclasses.replace(claim, work=work)
             if not claim.resumed:
-                self._queue.reset_progress(lease, flow.version, work)
+                _ask(self._queue.reset_progress, lease, flow.version, work)
         if claim.resumed and not resumes:
             self._discard(flow, claim)
         if spent:
@@ -182,11 +191,11 @@ class RunLifecycle:
                 step_after(flow, claim.best_progress.step),
                 claim.last_death,
             )
-            return self._queue.fail(lease, str(error))
+            return _ask(self._queue.fail, lease, str(error))
         if not resumes and claim.outcome is not None:
             return claim.outcome, claim.message
         if not resumes and claim.cancel_requested:
-            return self._queue.fail(lease, str(errors.Cancelled()))
+            return _ask(self._queue.fail, lease, str(errors.Cancelled()))
         LOG.info(
             'Task %s %s, claim %s',
             lease.task_id,
@@ -195,21 +204,24 @@ class RunLifecycle:
             extra={'action': 'task_resumed' if resumes else 'task_begun'},
         )
         result = self._runner.run_flow(flow, claim)
-        outcome, message = self._queue.outcome(lease)
+        outcome, message = _ask(self._queue.outcome, lease)
         if outcome == Outcome.SUCCESS:
             return outcome, message
         if result is not RunResult.REVERTED or resumes:
             # An engine does not undo steps that an earlier claim began and did not finish.
             self._discard(flow, claim)
         if outcome is None:
-            return self._queue.fail(
-                lease, 'The run of the task ended unexpectedly; the log of the service says more.'
+            return _ask(
+                self._queue.fail,
+                lease,
+                'The run of the task ended unexpectedly; the log of the service says more.',
             )
         return outcome, message
 
     def _fail_outdated(self, flow: Flow, claim: Claim) -> tuple[str, str]:
         """Fail a task whose work cannot be brought up to date. Returns outcome and message."""
-        ended = self._queue.fail(
+        ended = _ask(
+            self._queue.fail,
             claim.lease,
             f'The task was posted with version {claim.flow_version} of the task type '
             f'"{flow.type}", and version {flow.version} cannot run it; the log of the service '
@@ -244,7 +256,7 @@ class RunLifecycle:
         left over would claim that the removed things are still there.
         """
         self._runner.remove_logbook(claim.lease)
-        self._queue.reset_progress(claim.lease, flow.version, claim.work)
+        _ask(self._queue.reset_progress, claim.lease, flow.version, claim.work)
         self._remove(claim.lease, lambda: flow.discard(claim.lease, claim.work))
 
     def _remove(self, lease: Lease, remove: collections.abc.Callable[[], None]) -> None:
@@ -279,14 +291,31 @@ class RunLifecycle:
             except errors.DatabaseUnavailable:
                 if self._stopping:
                     return  # another process can claim it when the lease has run out
-            except Exception:
-                LOG.exception(
-                    'Task %s could not be handed back to the queue; '
-                    'another process can claim it when its lease has run out',
+            except Exception as error:
+                LOG.error(
+                    'Task %s could not be handed back to the queue; trying again: %s: %s',
                     lease.task_id,
+                    type(error).__name__,
+                    error,
                 )
-                return
+                if self._stopping:
+                    return
             time.sleep(self._outage_pause)
+
+
+def _ask(
+    call: collections.abc.Callable[Parameters, Answer],
+    *args: Parameters.args,
+    **values: Parameters.kwargs,
+) -> Answer:
+    """Call the queue. Raises QueueBroke for an unknown error: the task is not to blame for it."""
+    try:
+        return call(*args, **values)
+    except errors.GlanceError:
+        raise
+    except Exception as error:
+        LOG.error('The queue raised an unknown error: %s: %s', type(error).__name__, error)
+        raise QueueBroke(str(error)) from error
 
 
 def _drop_message(drop: Drop) -> str:

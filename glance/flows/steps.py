@@ -15,7 +15,7 @@ from glance import toolbox
 from glance.domain import errors
 from glance.domain.checkpoint import Checkpoint
 from glance.domain.image import Image, Location, Status
-from glance.domain.lease import Lease, LostLease
+from glance.domain.lease import DatabaseGone, Lease, LostLease
 from glance.domain.leftover import Leftover
 from glance.flows import import_tools
 from glance.image_data import formats, receiving, sources
@@ -296,7 +296,8 @@ def _take_back(
         except Exception:
             check(lease)  # without its lease, a run may fail because its files are gone
             raise
-        check(lease)
+        with contextlib.suppress(DatabaseGone):  # the next write verifies the lease again
+            check(lease)
     except (errors.StorageFull, LostLease):
         take_back()
         raise
@@ -306,20 +307,25 @@ class _ImageStillImporting:
     """Checks now and then during a fetch whether the image was deleted."""
 
     INTERVAL = 3.0  # seconds between two checks
+    OUTAGE_INTERVAL = 10.0  # the same, after a check that the database did not answer
     MAX_AGE = 1.0  # seconds for which all runs share one reading of the database
 
     def __init__(self, lease: Lease, image_id: str) -> None:
         self._lease = lease
         self._image_id = image_id
-        self._looked = time.monotonic()
+        self._next = time.monotonic() + self.INTERVAL
 
     def look(self) -> None:
         """Raises ImageGone if the image was deleted."""
-        if time.monotonic() - self._looked >= self.INTERVAL:
-            self._looked = time.monotonic()
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self.INTERVAL
+        try:
             toolbox.current().images.verify_importing(
                 self._lease, self._image_id, max_age=self.MAX_AGE
             )
+        except DatabaseGone:  # this only asks whether to stop early; the fetch can go on
+            self._next = time.monotonic() + self.OUTAGE_INTERVAL
 
 
 class Finish(Step):

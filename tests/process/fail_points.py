@@ -25,7 +25,7 @@ import signal
 import sys
 
 from glance.db.logbook import SqlLogbook
-from glance.db.sessions import SqliteDatabase
+from glance.db.sqlite import SqliteDatabase
 from glance.db.task_queue import SqlTaskQueue
 from glance.db.task_repository import SqlTaskRepository
 from glance.engine.dir_logbook import DirLogbook

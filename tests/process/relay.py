@@ -1,4 +1,4 @@
-"""A way to a database server that can be cut: what a service sees of an outage."""
+"""A way to a database server that can be cut or fall silent: what a service sees of an outage."""
 
 import contextlib
 import socket
@@ -17,6 +17,8 @@ class Relay:
         self.port = self._listener.getsockname()[1]
         self._pairs = set()
         self._down = False
+        self._passing = threading.Event()
+        self._passing.set()
         self._words = []  # still to come, before the answer that is lost
         self.lost = threading.Event()  # an answer was lost, and the connections with it
         self._closing = False
@@ -31,6 +33,13 @@ class Relay:
     def mend(self):
         self._down = False
 
+    def silence(self):
+        """Accept connections and bytes, and pass nothing on, until speak()."""
+        self._passing.clear()
+
+    def speak(self):
+        self._passing.set()
+
     def lose_answer_to(self, *words):
         """Cut once a client has sent these words, one after the other, and the last is answered.
 
@@ -39,6 +48,7 @@ class Relay:
         self._words = list(words)
 
     def close(self):
+        self.speak()
         self.cut()
         self._closing = True
         # accept() in another thread does not notice that its socket was closed.
@@ -72,6 +82,7 @@ class Relay:
                     self._words.pop(0)
                     if not self._words:
                         losing.set()
+                self._passing.wait()
                 server.sendall(data)
         self._over(pair)
 
@@ -83,6 +94,7 @@ class Relay:
                     self.cut()
                     self.lost.set()
                     break
+                self._passing.wait()
                 client.sendall(data)
         self._over(pair)
 

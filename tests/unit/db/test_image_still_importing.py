@@ -97,7 +97,7 @@ def test_who_asks_no_more_is_read_no_more(database):
 
 
 def test_a_reading_that_failed_is_made_again(images, database):
-    def broken(_function):
+    def broken(_function, **_options):
         raise errors.DatabaseUnavailable
 
     lease = Lease('t1', 1)

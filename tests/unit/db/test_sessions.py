@@ -1,13 +1,15 @@
 """Transactions on SQLite: shared commits, and what is taken back."""
 
+import contextlib
 import logging
+import sqlite3
 import threading
 
 import pytest
 import sqlalchemy as sa
 
 from glance import threads
-from glance.db import sessions
+from glance.db import deadlines, sessions
 from glance.domain import errors
 from glance.domain.lease import LostLease
 
@@ -131,3 +133,17 @@ def test_the_first_write_does_not_wait_for_a_lock_of_the_log(tmp_path):
         threads.interrupt(writers[0], TimeoutError())  # the report of a failure takes that lock
     assert in_time
     database.close()
+
+
+def test_a_write_whose_caller_has_given_up_is_not_made_later(numbers, tmp_path):
+    numbers.write(insert(1))
+    with contextlib.closing(sqlite3.connect(tmp_path / 'numbers.sqlite')) as other:
+        other.execute('BEGIN IMMEDIATE')
+        with pytest.raises(errors.DatabaseUnavailable), deadlines.within(0.1):
+            numbers.write(insert(2))
+        other.rollback()
+    numbers.write(insert(3))  # after all that waited
+    written = numbers.read(
+        lambda connection: connection.scalars(sa.text('SELECT n FROM numbers')).all()
+    )
+    assert written == [1, 3]

@@ -104,6 +104,48 @@ def test_a_lack_of_the_service_is_no_attempt(dropped):
     assert claim.attempts == 0
 
 
+class Broken(FakeQueue):
+    """Some of its methods raise an error that nobody knows, once each."""
+
+    def __init__(self, *names):
+        super().__init__()
+        self._broken = set(names)
+
+    def _break(self, name):
+        if name in self._broken:
+            self._broken.remove(name)
+            raise LookupError('of the queue')
+
+    def outcome(self, lease):
+        self._break('outcome')
+        return super().outcome(lease)
+
+    def end(self, lease):
+        self._break('end')
+        super().end(lease)
+
+    def release(self, lease, best_progress, *, stalled=False):
+        self._break('release')
+        super().release(lease, best_progress, stalled=stalled)
+
+
+@pytest.mark.parametrize('names', [('outcome',), ('end',), ('end', 'release')])
+def test_an_unknown_error_of_the_queue_is_a_drop_without_an_attempt(names, caplog):
+    queue, runs = Broken(*names), ActiveRuns()
+    queue.add('t1')
+    [claim] = queue.claim('us', 1, seconds=30, versions={'test': 1})
+    runs.begin(claim)
+    flows = {'test': gated_flow(Gate(), queue)}
+    lifecycle = RunLifecycle(queue, flows, runs, Succeeds(queue), POLICY, outage_pause=0)
+    lifecycle.run(claim)
+    assert 'Traceback' not in caplog.text
+    [claim] = queue.claim('them', 1, seconds=30, versions={'test': 1})
+    assert (claim.attempts, claim.deaths) == (0, 0)
+    runs.begin(claim)
+    lifecycle.run(claim)
+    assert queue.status_of('t1') == ('success', '')
+
+
 def test_a_standstill_counts_as_an_attempt(dropped):
     _said, [claim] = dropped(Stalled())
     assert claim.attempts == 1

@@ -1,0 +1,159 @@
+"""SQLite in a file: one native thread of each process writes."""
+
+import collections
+import collections.abc
+import contextlib
+import functools
+import threading
+import typing
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc, pool
+
+from glance import threads
+from glance.db import deadlines, outages
+from glance.db.sessions import Database, Function, T
+
+# How long SQLite waits for the transaction of another process. Seconds.
+BUSY_TIMEOUT = 10
+
+
+class _Write:
+    """A function that waits to be run as a write. It is run, or its caller gives up, not both.
+
+    urgent  it goes before others
+    """
+
+    def __init__(self, function: Function[typing.Any], urgent: bool) -> None:
+        self.urgent = urgent
+        # Its one item goes to the thread that takes it first; a deque needs no lock for that.
+        self._function = collections.deque([function])
+
+    def take(self) -> Function[typing.Any] | None:
+        """The function, or None if it was taken before."""
+        try:
+            return self._function.pop()
+        except IndexError:
+            return None
+
+
+class SqliteDatabase(Database):
+    """SQLite in a file. The caller's thread reads; one native thread writes.
+
+    All writes that wait share one commit; each has a savepoint. So the hub never
+    waits for the disk, and writers of this process never wait for locks.
+    """
+
+    dialect = 'sqlite'
+
+    def __init__(self, url: sa.URL, *, limited: bool = True) -> None:
+        self._url = url
+        self._seconds = deadlines.TRANSACTION_TIME if limited else None
+        self.engine = sa.create_engine(
+            url,
+            hide_parameters=True,  # in errors and logs
+            poolclass=pool.QueuePool,
+            pool_size=8,
+            max_overflow=-1,
+            connect_args={
+                'check_same_thread': False,
+                'isolation_level': None,
+                'timeout': BUSY_TIMEOUT,
+            },
+        )
+        event.listen(self.engine, 'connect', _on_connect)
+        event.listen(self.engine, 'begin', _begin_read)
+        self._starting = threading.Lock()
+        # Made at the first write: the process may fork before it.
+        self._batcher: threads.Batcher | None = None
+        self._writer: sa.Connection | None = None
+
+    def read(self, function: Function[T], *, for_run: bool = False) -> T:
+        with outages.named(), self.engine.connect() as connection:
+            return function(connection)
+
+    def write(self, function: Function[T], *, urgent: bool = False, for_run: bool = False) -> T:
+        write = _Write(function, urgent)
+        with outages.named(), deadlines.within(self._seconds):
+            batcher = self._batcher or self._start_batcher()
+            try:
+                return typing.cast(T, batcher.ask(write, deadlines.left()))
+            except TimeoutError:
+                write.take()  # so that the writer skips it
+                raise exc.TimeoutError(
+                    'the database is locked, or its disk does not answer'
+                ) from None
+
+    def _start_batcher(self) -> threads.Batcher:
+        with self._starting:
+            if self._batcher is None:
+                # Opened here, not in the native thread: SQLAlchemy makes loggers for it, and
+                # a native thread that waits for the green lock of logging waits for ever.
+                self._writer = writer = self._open_writer()
+                self._batcher = threads.Batcher(
+                    functools.partial(self._commit, writer), 'sqlite-writer'
+                )
+            return self._batcher
+
+    def close(self) -> None:
+        if self._batcher is not None:
+            self._batcher.stop().result()
+            self._batcher = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self.engine.dispose()
+
+    def _commit(
+        self, connection: sa.Connection, batch: list[tuple[_Write, threads.Future[typing.Any]]]
+    ) -> None:
+        """Run all waiting writes as one transaction. Called in the thread that writes."""
+        results: list[tuple[collections.abc.Callable[..., None], typing.Any]] = []
+        try:
+            connection.exec_driver_sql('BEGIN IMMEDIATE')
+            for write, future in sorted(batch, key=lambda item: not item[0].urgent):
+                function = write.take()
+                if function is None:
+                    continue  # its caller has given up
+                connection.exec_driver_sql('SAVEPOINT one')
+                try:
+                    value = function(connection)
+                except BaseException as error:  # a Drop must be rolled back as well
+                    connection.exec_driver_sql('ROLLBACK TO one')
+                    results.append((future.set_exception, error))
+                else:
+                    results.append((future.set_result, value))
+                connection.exec_driver_sql('RELEASE one')
+            connection.exec_driver_sql('COMMIT')
+        except BaseException:
+            with contextlib.suppress(exc.DBAPIError):
+                connection.exec_driver_sql('ROLLBACK')
+            raise
+        for answer, value in results:
+            answer(value)
+
+    def _open_writer(self) -> sa.Connection:
+        engine = sa.create_engine(
+            self._url,
+            poolclass=pool.NullPool,
+            hide_parameters=True,
+            connect_args={
+                'check_same_thread': False,
+                'isolation_level': None,
+                'timeout': BUSY_TIMEOUT,
+            },
+        )
+        event.listen(engine, 'connect', _on_connect)
+        return engine.connect()
+
+
+def _on_connect(connection: typing.Any, _record: typing.Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute('PRAGMA journal_mode = WAL')
+    cursor.execute('PRAGMA synchronous = FULL')
+    cursor.execute('PRAGMA foreign_keys = ON')
+    cursor.close()
+
+
+def _begin_read(connection: sa.Connection) -> None:
+    connection.exec_driver_sql('BEGIN')

@@ -184,8 +184,12 @@ def _sentence(error: jsonschema.ValidationError, within: tuple[str, ...]) -> str
                 name for name in error.instance if name not in error.schema['properties']
             )
             return f'"{".".join(filter(None, (path, unknown[:80])))}" is not known.'
-        case 'minLength' if rule == 1:
+        case 'minLength' | 'minItems' if rule == 1:
             return f'{field} must not be empty.'
+        case 'maxItems':
+            return f'{field} must have {rule} items at most, not {len(error.instance)}.'
+        case 'uniqueItems':
+            return f'{field} must not have the same item twice.'
         case 'enum':
             return f'{field} must be one of {", ".join(map(str, rule))}.'
         case _:

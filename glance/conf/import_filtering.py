@@ -122,7 +122,8 @@ OPTS = [
         default=21600,
         min=0,
         mutable=True,
-        help='Seconds after which a fetch fails, however fast it is; 0 is no limit.',
+        help='Seconds after which a fetch fails, however fast it is, retries included; '
+        '0 is no limit.',
     ),
     cfg.IntOpt(
         'minimum_rate',
@@ -131,5 +132,31 @@ OPTS = [
         mutable=True,
         help='Bytes per second that a source must send on average while the service waits for '
         'it, measured over a minute or read_timeout, whichever is longer; 0 is no limit.',
+    ),
+    cfg.FloatOpt(
+        'retry_timeout',
+        default=120,
+        min=0,
+        mutable=True,
+        help='Seconds of trouble in a row after which a fetch fails: seconds in which no source '
+        'sent a byte that it had not sent before. Until then, what may pass is tried again: '
+        'connections that fail or break, silence, the statuses 408, 425, 429 and 5xx. There is '
+        'at least one retry; 0 allows none.',
+    ),
+    cfg.FloatOpt(
+        'retry_delay',
+        default=1,
+        min=0.01,
+        mutable=True,
+        help='Seconds before the first retry. The time doubles with each further retry, and '
+        'varies by chance between half and all of it.',
+    ),
+    cfg.FloatOpt(
+        'retry_delay_max',
+        default=30,
+        min=0.01,
+        mutable=True,
+        help='Longest time in seconds before a retry, also if the source asks for more with '
+        'Retry-After.',
     ),
 ]

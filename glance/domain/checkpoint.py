@@ -10,6 +10,23 @@ VALIDATOR = re.compile(r'[\x20-\x7e]{1,512}')
 
 
 @dataclasses.dataclass(frozen=True)
+class Rest:
+    """The bytes of a file that are still to be sent, behind the first `offset` bytes.
+
+    size       bytes of the whole file, or None
+    validator  what the source must have its file still identified by, or None: a checksum
+               of the whole file will show whether the parts belong together
+    is_shown   whether the response must show the validator. It must if another source gave
+               it, because a source may ignore the question
+    """
+
+    offset: int
+    size: int | None
+    validator: str | None
+    is_shown: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """Says that the first bytes of a file were received and are durable.
 
@@ -18,12 +35,14 @@ class Checkpoint:
     validator  identifies this state of the file at the source: a strong ETag, or a
                Last-Modified that no other state can have
     closed     True if no process writes to the file any more: the task was handed back
+    mirror     number of the source, of those that the import names
     """
 
     offset: int
     size: int | None
     validator: str
     closed: bool = False
+    mirror: int = 0
 
     def moved_to(self, written: int) -> typing.Self:
         """The checkpoint behind so many bytes, if that is further.
@@ -52,5 +71,7 @@ class Checkpoint:
             isinstance(found.validator, str)
             and VALIDATOR.fullmatch(found.validator)
             and isinstance(found.closed, bool)
+            and type(found.mirror) is int
+            and found.mirror >= 0
         )
         return found if whole and known else None

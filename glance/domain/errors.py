@@ -9,11 +9,12 @@
       Unavailable       DatabaseUnavailable: the caller should try again later
       PluginBroke       a plug-in does not do what it promises
       ConfigError       the service cannot start with this configuration
-      TaskFailed        SourceRefused, SourceUnreachable, SourceBadResponse, SourceEmpty,
-                        SizeMismatch, SourceTooLarge, FormatMismatch, StorageFull,
-                        StorageUnusable,
-                        StagingChanged, ImageGone, Cancelled, AttemptsUsedUp: the
-                        message of the failed task
+      TaskFailed        FormatMismatch, StorageFull, StorageUnusable, StagingChanged,
+                        ImageGone, Cancelled, AttemptsUsedUp: the message of the
+                        failed task
+        SourceFailed      SourceRefused, SourceUnresolved, SourceUnreachable,
+                          FetchTooLong, SourceBadResponse, SourceEmpty, SizeMismatch,
+                          SourceTooLarge, ChecksumMismatch, SourcesGivenUp
 
 glance/api/errors.py has the HTTP status of each. glance/domain/lease.py has the
 ways to stop a run without an error.
@@ -153,29 +154,67 @@ class TaskFailed(GlanceError):
     code = 'task_failed'
 
 
-class SourceRefused(TaskFailed):
+class SourceFailed(TaskFailed):
+    """Raised if a source does not send its file.
+
+    lasting  whether the same request would fail again, however often it is sent
+    """
+
+    code = 'source_failed'
+    lasting = True
+
+
+class SourceRefused(SourceFailed):
     """Raised if the import filter refuses the URL of a source or one of its IP addresses."""
 
     code = 'source_refused'
 
 
-class SourceUnreachable(TaskFailed):
+class SourceUnresolved(SourceRefused):
+    """Raised if the host of a source has no IP address now."""
+
+    lasting = False
+
+
+class SourceUnreachable(SourceFailed):
     """Raised if a source cannot be connected to, or stops sending."""
 
     code = 'source_unreachable'
 
+    def __init__(self, sentence: str, *, lasting: bool = False):
+        super().__init__(sentence)
+        self.lasting = lasting
 
-class SourceBadResponse(TaskFailed):
-    """Raised if a source responds with a status that carries no file."""
+
+class FetchTooLong(SourceUnreachable):
+    """Raised if a whole fetch, with all its retries, takes too long."""
+
+    def __init__(self, source: str, seconds: float):
+        super().__init__(
+            f'{source} took longer than total_timeout allows ({seconds:g} seconds).', lasting=True
+        )
+
+
+class SourceBadResponse(SourceFailed):
+    """Raised if a source responds with a status that carries no file.
+
+    status       the status of the response
+    retry_after  seconds after which the source wants to be asked again, or None
+    redirect     identifies the URL that a redirect led to, if it was not the first one that
+                 responded. The URL itself may be secret
+    """
 
     code = 'source_answered'
 
-    def __init__(self, source: str, status: int, reason: str):
+    def __init__(self, source: str, status: int, reason: str, retry_after: float | None = None):
         super().__init__(f'{source} answered {status} {reason}'.rstrip() + '.')
         self.status = status
+        self.retry_after = retry_after
+        self.redirect: int | None = None
+        self.lasting = status not in (408, 425, 429) and status < 500
 
 
-class SourceEmpty(TaskFailed):
+class SourceEmpty(SourceFailed):
     """Raised if a source sends no bytes."""
 
     code = 'source_empty'
@@ -184,22 +223,41 @@ class SourceEmpty(TaskFailed):
         super().__init__(f'{source} sent an empty body; an image has at least one byte.')
 
 
-class SizeMismatch(TaskFailed):
+class SizeMismatch(SourceFailed):
     """Raised if a source sends more or fewer bytes than it announced."""
 
     code = 'size_mismatch'
+    lasting = False
 
     def __init__(self, announced: int, came: int):
         super().__init__(f'The source announced {announced} bytes but sent {came}.')
 
 
-class SourceTooLarge(TaskFailed):
+class SourceTooLarge(SourceFailed):
     """Raised if a source is larger than image_size_cap."""
 
     code = 'source_too_large'
 
     def __init__(self, cap: int):
         super().__init__(f'The source is larger than image_size_cap allows ({cap} bytes).')
+
+
+class ChecksumMismatch(SourceFailed):
+    """Raised if a source sends another file than the one that the user expects."""
+
+    code = 'checksum_mismatch'
+
+    def __init__(self, source: str, expected: str, actual: str):
+        super().__init__(
+            f'{source} sent a file whose checksum is {actual}, '
+            f'but "import_checksum" is {expected}.'
+        )
+
+
+class SourcesGivenUp(SourceFailed):
+    """Raised if no source sends the whole file, though all that may help was tried."""
+
+    code = 'sources_given_up'
 
 
 class FormatMismatch(TaskFailed):

@@ -61,6 +61,10 @@ class Resolver(typing.Protocol):
     def addresses(self, host: str, port: int) -> list[str]: ...
 
 
+class _Unresolved(ValueError):
+    """Raised for a host without an address."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
     """A source that passed the filter: where to connect, and what to request there.
@@ -98,12 +102,16 @@ class ImportFilter:
     def verify(self, url: str, resolver: Resolver) -> Target:
         """Parse a URL, resolve its host once, and check every part.
 
-        Raises SourceRefused; the message names the masked URL and the reason.
+        Raises SourceRefused, or SourceUnresolved if the host has no address now; the message
+        names the masked URL and the reason.
         """
         try:
             return self._checked(url, resolver)
         except ValueError as fact:
-            raise errors.SourceRefused(f'{mask(url)} does not pass filtering: {fact}.') from None
+            kind = errors.SourceRefused
+            if isinstance(fact, _Unresolved):
+                kind = errors.SourceUnresolved
+            raise kind(f'{mask(url)} does not pass filtering: {fact}.') from None
 
     def ignored(self) -> list[str]:
         """A sentence for each list that has no effect; it is logged at the start."""
@@ -142,7 +150,7 @@ class ImportFilter:
         else:
             found = [ipaddress.ip_address(text) for text in resolver.addresses(host, port)]
         if not found:
-            raise ValueError(f'its host {host} cannot be resolved')
+            raise _Unresolved(f'its host {host} cannot be resolved')
         if host not in allowed:
             for address in found:
                 forms = _forms(address)

@@ -6,6 +6,7 @@ import uuid
 
 from glance.domain import errors, image
 from glance.domain.caller import Caller
+from glance.domain.checksum import Checksum
 
 INPUT_SCHEMA = {
     'type': 'object',
@@ -13,9 +14,19 @@ INPUT_SCHEMA = {
     'additionalProperties': False,
     'properties': {
         'import_from': {
-            'type': 'string',
+            'type': ['string', 'array'],
             'minLength': 1,
-            'description': 'URL of the source, with the scheme http or https.',
+            'items': {'type': 'string', 'minLength': 1},
+            'minItems': 1,
+            'maxItems': 10,
+            'uniqueItems': True,
+            'description': 'URL of the source, with the scheme http or https; or a list of '
+            'URLs of the same file, which are asked in this order.',
+        },
+        'import_checksum': {
+            'type': 'string',
+            'description': 'Checksum that the file must have: sha256, sha512 or md5, a colon, '
+            'and the digest in hexadecimal.',
         },
         'import_from_format': {
             'type': 'string',
@@ -33,11 +44,14 @@ INPUT_SCHEMA = {
 class ImportWork:
     """Plain data that decides the result of an import. POST fixes it.
 
-    properties  base fields and 'properties', as image.validate_properties() returns them
+    import_from      URLs of the same file
+    import_checksum  a Checksum as text, or None
+    properties       base fields and 'properties', as image.validate_properties() returns them
     """
 
     image_id: str
-    import_from: str
+    import_from: list[str]
+    import_checksum: str | None
     owner: str | None
     store: str
     properties: dict[str, typing.Any]
@@ -63,13 +77,30 @@ def parse(
     for name in ('disk_format', 'container_format'):
         if fields[name] is None:
             raise errors.Invalid(f'"input.image_properties.{name}" must not be null.')
+    urls = given['import_from']
     return ImportWork(
         image_id=fields.pop('id', None) or str(uuid.uuid4()),
-        import_from=given['import_from'],
+        import_from=[urls] if isinstance(urls, str) else urls,
+        import_checksum=_checksum(given.get('import_checksum')),
         owner=_owner(fields, by),
         store=store,
         properties=fields,
     )
+
+
+def upgrade(work: dict[str, typing.Any], version: int) -> dict[str, typing.Any]:
+    """The work of an import as it is today, made of that of an earlier flow version."""
+    urls = work['import_from']
+    if isinstance(urls, str):  # there was one source, and no checksum
+        work |= {'import_from': [urls], 'import_checksum': None}
+    return work
+
+
+def _checksum(given: str | None) -> str | None:
+    try:
+        return None if given is None else str(Checksum.parse(given))
+    except ValueError as fact:
+        raise errors.Invalid(f'"input.import_checksum" {fact}.') from None
 
 
 def _source_format(given: str, limits: image.Limits) -> str:

@@ -36,12 +36,20 @@ def cleanup(lease: Lease) -> None:
 class ImportImage(TaskType):
     """Imports an image. Its options are those of the service, for other types may use them."""
 
-    flow = Flow(type=import_tools.TYPE, version=1, steps=STEPS, discard=discard, cleanup=cleanup)
+    flow = Flow(
+        type=import_tools.TYPE,
+        version=2,  # 1: import_from was one URL, and there was no import_checksum
+        steps=STEPS,
+        discard=discard,
+        cleanup=cleanup,
+        upgrade=imports.upgrade,
+    )
     input_schema = imports.INPUT_SCHEMA
 
     def plan(self, given: dict[str, typing.Any], caller: Caller, service: ApiService) -> Plan:
         work = imports.parse(given, service.limits, by=caller, store=service.default_store)
-        service.import_filter.verify(work.import_from, service.resolver)
+        for url in work.import_from:
+            service.import_filter.verify(url, service.resolver)
         return Plan(work.as_dict(), work.image_id, [service.images.absence(work.image_id)])
 
     def tools(self, conf: typing.Any) -> import_tools.ImportTools:

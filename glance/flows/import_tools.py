@@ -69,6 +69,9 @@ def _fetch_limits(conf: typing.Any) -> FetchLimits:
         minimum_rate=section.minimum_rate,
         proxy=section.proxy,
         ca_file=section.ca_file,
+        retry_timeout=section.retry_timeout,
+        retry_delay=section.retry_delay,
+        retry_delay_max=section.retry_delay_max,
     )
 
 

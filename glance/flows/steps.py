@@ -6,22 +6,20 @@ Steps get their data by name. They take their tools from the toolbox of the proc
 import collections.abc
 import contextlib
 import datetime
-import logging
+import functools
 import os
-import time
 import typing
 
 from glance import toolbox
 from glance.domain import errors
-from glance.domain.checkpoint import Checkpoint
+from glance.domain.checksum import Checksum
 from glance.domain.image import Image, Location, Status
 from glance.domain.lease import DatabaseGone, Lease, LostLease
 from glance.domain.leftover import Leftover
 from glance.flows import import_tools
-from glance.image_data import formats, receiving, sources
+from glance.flows.fetch_listener import FetchListener
+from glance.image_data import formats, persistent_source, receiving, sources
 from glance.interfaces.flow import Step
-
-LOG = logging.getLogger(__name__)
 
 Values = dict[str, typing.Any]  # plain data that steps hand on
 
@@ -58,9 +56,10 @@ class CreateRecord(Step):
 
 
 class Fetch(Step):
-    """Receive the source into the staging folder of this claim.
+    """Receive the file from one of its sources into the staging folder of this claim.
 
-    Needs     lease, predecessor, import_from, image_id, properties
+    Needs     lease, predecessor, import_from (a list of URLs), image_id, properties,
+              import_checksum (may be missing)
     Returns   staged: path, size in bytes, checksum (MD5) and os_hash_value
               (SHA-512) in hexadecimal
     Undo      removes the staging folder of this claim
@@ -76,57 +75,58 @@ class Fetch(Step):
         self,
         lease: Lease,
         predecessor: str | None,
-        import_from: str,
+        import_from: list[str],
         image_id: str,
         properties: Values,
+        import_checksum: str | None = None,
     ) -> Values:
         tools = toolbox.current()
-        image_check = _ImageStillImporting(lease, image_id)
-
-        received, is_provable = 0, False
-
-        def on_progress(size: int) -> None:
-            nonlocal received
-            if is_provable:
-                tools.runs.progress(lease, size)  # a later claim can use these bytes
-            elif size > received:
-                tools.runs.progress(lease)
-            else:
-                tools.runs.raise_if_stopped(lease)
-            received = size
-            image_check.look()
-
-        def on_wait() -> None:
-            tools.runs.raise_if_stopped(lease)  # waiting for the source is not progress
-            image_check.look()
-
+        limits = import_tools.current().fetch_limits
+        expected = Checksum.parse(import_checksum) if import_checksum else None
+        disk_format = properties['disk_format']
+        listener = FetchListener(lease, image_id)
         with _take_back(lease, lambda: tools.staging.remove(lease)):
             checkpoint = tools.staging.take_over(
                 lease, predecessor, on_progress=lambda _copied: tools.runs.progress(lease)
             )
             path = tools.staging.path(lease)
-            with sources.open(
+            source = persistent_source.PersistentSource(
                 import_from,
-                tools.import_filter,
-                tools.resolver,
-                import_tools.current().fetch_limits,
-                on_wait=on_wait,
+                functools.partial(
+                    sources.open,
+                    import_filter=tools.import_filter,
+                    resolver=tools.resolver,
+                    limits=limits,
+                    accept_encoded=disk_format not in formats.PLAIN,
+                    waiting=tools.runs.waiting(lease),
+                ),
+                limits,
+                listener,
                 checkpoint=checkpoint,
-                accept_encoded=properties['disk_format'] not in formats.PLAIN,
+                is_checked=expected is not None,
                 waiting=tools.runs.waiting(lease),
-            ) as source:
-                is_provable = source.validator is not None
-                if checkpoint is not None:
-                    _log_resumed_fetch(lease, checkpoint, source)
-                copied = receiving.receive(
-                    source,
-                    path,
-                    on_progress=on_progress,
-                    on_hashed=lambda: tools.runs.progress(lease),
-                    pool=tools.byte_threads,
-                )
-            if source.is_encoded and not formats.is_recognized(path, properties['disk_format']):
-                source.refuse_encoded()
+            )
+            receiver = receiving.Receiver(
+                on_progress=lambda size: listener.on_progress(
+                    size, is_provable=source.validator is not None
+                ),
+                on_hashed=listener.on_hashed,
+                pool=tools.byte_threads,
+                digest=expected.algorithm if expected else None,
+            )
+
+            def wrong(result: receiving.FetchResult) -> errors.SourceFailed | None:
+                if source.is_encoded and not formats.is_recognized(path, disk_format):
+                    return source.encoded_error()
+                return _mismatch(expected, result, source.name)
+
+            with contextlib.closing(source):
+                source.open()
+                if checkpoint is not None and source.begins_at:
+                    listener.on_resumed(source.begins_at, source.size)
+                elif checkpoint is not None:
+                    listener.on_begin_again(source.name, checkpoint.offset)
+                copied = persistent_source.receive(source, receiver, path, wrong)
         return {
             'path': path,
             'size': copied.size,
@@ -144,24 +144,15 @@ class Fetch(Step):
         return [Leftover('staging', toolbox.current().staging.folder(lease))]
 
 
-def _log_resumed_fetch(lease: Lease, checkpoint: Checkpoint, source: sources.Source) -> None:
-    if source.begins_at:
-        LOG.info(
-            'Task %s: the fetch goes on at byte %s of %s',
-            lease.task_id,
-            source.begins_at,
-            source.size,
-            extra={'action': 'fetch_resumed'},
-        )
-    else:
-        LOG.info(
-            'Task %s: %s bytes are staged, but %s does not confirm that its file is still '
-            'the same; the fetch begins again',
-            lease.task_id,
-            checkpoint.offset,
-            source.name,
-            extra={'action': 'fetch_begun_again'},
-        )
+def _mismatch(
+    expected: Checksum | None, result: receiving.FetchResult, source: str
+) -> errors.ChecksumMismatch | None:
+    if expected is None:
+        return None
+    actual = Checksum(expected.algorithm, result.digests[expected.algorithm])
+    if actual == expected:
+        return None
+    return errors.ChecksumMismatch(source, str(expected), str(actual))
 
 
 class Check(Step):
@@ -301,31 +292,6 @@ def _take_back(
     except (errors.StorageFull, LostLease):
         take_back()
         raise
-
-
-class _ImageStillImporting:
-    """Checks now and then during a fetch whether the image was deleted."""
-
-    INTERVAL = 3.0  # seconds between two checks
-    OUTAGE_INTERVAL = 10.0  # the same, after a check that the database did not answer
-    MAX_AGE = 1.0  # seconds for which all runs share one reading of the database
-
-    def __init__(self, lease: Lease, image_id: str) -> None:
-        self._lease = lease
-        self._image_id = image_id
-        self._next = time.monotonic() + self.INTERVAL
-
-    def look(self) -> None:
-        """Raises ImageGone if the image was deleted."""
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + self.INTERVAL
-        try:
-            toolbox.current().images.verify_importing(
-                self._lease, self._image_id, max_age=self.MAX_AGE
-            )
-        except DatabaseGone:  # this only asks whether to stop early; the fetch can go on
-            self._next = time.monotonic() + self.OUTAGE_INTERVAL
 
 
 class Finish(Step):

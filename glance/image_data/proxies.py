@@ -22,7 +22,14 @@ MAX_TUNNEL_HEAD = 65536  # bytes of an answer to CONNECT, interim answers includ
 
 
 class ProxyFailed(OSError):
-    """Its text completes the sentence "The source cannot be reached: "."""
+    """Its text completes the sentence "The source cannot be reached: ".
+
+    lasting  whether the proxy would fail in this way again
+    """
+
+    def __init__(self, fact: str, *, lasting: bool = False) -> None:
+        super().__init__(fact)
+        self.lasting = lasting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +74,9 @@ class Proxy:
         try:
             status = Response(_TunnelReader(connected, until)).status
         except MalformedResponse as fact:
-            raise ProxyFailed(f'the proxy broke the rules of HTTP: {fact}') from fact
+            raise ProxyFailed(f'the proxy broke the rules of HTTP: {fact}', lasting=True) from fact
         if status != http.HTTPStatus.OK:
-            raise ProxyFailed(f'the proxy answered {status}')
+            raise ProxyFailed(f'the proxy answered {status}', lasting=status < 500)
 
 
 class _TunnelReader(io.RawIOBase):

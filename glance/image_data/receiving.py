@@ -8,6 +8,7 @@ only a few chunks in memory, however large the image is.
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import time
 from collections.abc import Callable
@@ -37,8 +38,15 @@ SLOW_RATE = 64 * 1024
 SLOW_READ_PAUSE = 3.0
 
 
+class BeginAgain(Exception):
+    """Raised by a source that sends its file from the first byte again.
+
+    What was received is of no use. The source is to be received once more.
+    """
+
+
 class ByteSource(Protocol):
-    """A file that is being sent; sources.Source is one.
+    """A file that is being sent; persistent_source.PersistentSource is one.
 
     size       bytes of the whole file as announced, or None
     begins_at  bytes at the begin of the file that are not sent
@@ -49,8 +57,15 @@ class ByteSource(Protocol):
     begins_at: int
     validator: str | None
 
-    def read(self, most: int, /) -> bytes:
-        """At most that many bytes; b'' at the end."""
+    @property
+    def mirror(self) -> int:
+        """Which of the sources of the import it is."""
+
+    def read(self, most: int, /) -> bytes | None:
+        """At most that many bytes; b'' at the end. May raise BeginAgain.
+
+        None if the next call will have to wait long: then what has come should be safe.
+        """
 
     def pause(self, seconds: float, /) -> None:
         """Do not read for some seconds."""
@@ -80,99 +95,117 @@ USUAL_PACE = Pace()
 
 @dataclasses.dataclass(frozen=True)
 class FetchResult:
-    """Size in bytes and digests, in lower-case hexadecimal, of a received file."""
+    """Size in bytes and digests, in lower-case hexadecimal, of a received file.
+
+    digests  all that were computed, by algorithm
+    """
 
     size: int
-    checksum: str  # MD5
-    os_hash_value: str
-    os_hash_algo: str = 'sha512'
+    digests: dict[str, str]
+
+    @property
+    def checksum(self) -> str:
+        return self.digests['md5']
+
+    @property
+    def os_hash_value(self) -> str:
+        return self.digests['sha512']
 
 
 class Digests:
-    """MD5 and SHA-512 of the bytes that are added."""
+    """MD5, SHA-512 and perhaps one more digest of the bytes that are added."""
 
-    def __init__(self) -> None:
-        self.md5 = hashlib.md5(usedforsecurity=False)
-        self.sha512 = hashlib.sha512()
+    def __init__(self, more: str | None = None) -> None:
+        self._hashes = {'md5': hashlib.md5(usedforsecurity=False), 'sha512': hashlib.sha512()}
+        if more is not None and more not in self._hashes:
+            self._hashes[more] = hashlib.new(more)
 
-    def stages(self, pool: threads.NativePool) -> list[PipelineStage[Any]]:
-        """Pipeline stages that add chunks to the digests."""
-        return [PipelineStage(self.md5.update, pool), PipelineStage(self.sha512.update, pool)]
+    @property
+    def updates(self) -> list[Callable[[bytes], object]]:
+        """The functions that add bytes, one for each digest."""
+        return [one.update for one in self._hashes.values()]
+
+    @property
+    def hexadecimal(self) -> dict[str, str]:
+        return {name: one.hexdigest() for name, one in self._hashes.items()}
 
 
-def receive(
-    source: ByteSource,
-    path: str,
-    *,
-    on_progress: Callable[[int], object],
-    pool: threads.NativePool,
-    on_hashed: Callable[[], object] = lambda: None,
-    disk: files.Disk = files.DISK,
-    pace: Pace = USUAL_PACE,
-    following: type[Follower] = Follower,
-) -> FetchResult:
-    """Receive all of a source into a file, durably.
+@dataclasses.dataclass(frozen=True)
+class Receiver:
+    """How a source is received.
 
-    path         a file that belongs to this run alone. It is replaced, except for
-                 the bytes that the source does not send. These are hashed while the
-                 others are received.
     on_progress  called with the number of bytes received so far, about every MiB
                  and, unless the source is silent, every few seconds; an exception
                  from it ends the work
     pool         hashes, writes and syncs
     on_hashed    called every few seconds while all bytes are received and the digests
                  still catch up
+    digest       an algorithm to compute besides MD5 and SHA-512, or None
     disk         the disk that the file is on
-    following    hashes the bytes that the source does not send
     pace         how often checkpoints are written and progress is reported
-
-    Raises what the source raises, and StorageFull; before the first byte if there
-    is no room for the announced size. After an exception the file stays as it is,
-    and its checkpoint is valid. When this returns or raises, no thread works on the
-    file any more, except in a system call for a disk that does not answer.
+    following    hashes the bytes that the source does not send
     """
-    digests = Digests()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(files.named_errors(STAGING_AREA))
-        file = stack.enter_context(StagedFile(path, source.begins_at, pool, disk))
-        follower = None
-        if source.begins_at:
-            follower = following(path, [digests.md5.update, digests.sha512.update], pool)
-            stack.callback(follower.close)
-            file.on_written = follower.follow
-            follower.follow(0, source.begins_at)
-        file.require_room(source.size)
-        size = _receive(source, file, digests, follower, on_progress, on_hashed, pool, pace)
-    return FetchResult(size, digests.md5.hexdigest(), digests.sha512.hexdigest())
 
+    on_progress: Callable[[int], object]
+    pool: threads.NativePool
+    on_hashed: Callable[[], object] = lambda: None
+    digest: str | None = None
+    disk: files.Disk = files.DISK
+    pace: Pace = USUAL_PACE
+    following: type[Follower] = Follower
 
-def _receive(
-    source: ByteSource,
-    file: StagedFile,
-    digests: Digests,
-    follower: Follower | None,
-    on_progress: Callable[[int], object],
-    on_hashed: Callable[[], object],
-    pool: threads.NativePool,
-    pace: Pace,
-) -> int:
-    """Receive and hash everything; returns the size of the whole file."""
-    fed = [file.writer] if follower else [*digests.stages(pool), file.writer]
-    behind: list[PipelineStage[Any]] = [*follower.stages] if follower else []
-    try:
-        size = _feed(source, file, fed, on_progress, pace)
-        file.sync()
-        for stage in (*fed, file.syncer):
-            stage.wait_until(0, lambda: on_progress(size))
-        if follower:
-            _catch_up(follower, lambda: on_progress(size), on_hashed)
-    except BaseException as error:
-        stages = (*fed, *behind, file.syncer)
-        idle = [stage.abandon(pace.abandon_timeout) for stage in stages]
-        if isinstance(error, HandBack) and all(idle):
-            _checkpoint_at_end(file, source)
-        raise
-    return size
+    def receive(self, source: ByteSource, path: str) -> FetchResult:
+        """Receive all of a source into a file, durably.
+
+        path  a file that belongs to this run alone. It is replaced, except for the
+              bytes that the source does not send. These are hashed while the others
+              are received.
+
+        Raises what the source raises, and StorageFull; before the first byte if there
+        is no room for the announced size. After an exception the file stays as it is,
+        and its checkpoint is valid. When this returns or raises, no thread works on the
+        file any more, except in a system call for a disk that does not answer.
+        """
+        digests = Digests(self.digest)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(files.named_errors(STAGING_AREA))
+            file = stack.enter_context(StagedFile(path, source.begins_at, self.pool, self.disk))
+            follower = None
+            if source.begins_at:
+                follower = self.following(path, digests.updates, self.pool)
+                stack.callback(follower.close)
+                file.on_written = follower.follow
+                follower.follow(0, source.begins_at)
+            file.require_room(source.size)
+            size = self._receive(source, file, digests, follower)
+        return FetchResult(size, digests.hexadecimal)
+
+    def _receive(
+        self, source: ByteSource, file: StagedFile, digests: Digests, follower: Follower | None
+    ) -> int:
+        """Receive and hash everything; returns the size of the whole file."""
+        hashing: list[PipelineStage[Any]] = []
+        if follower is None:
+            hashing = [PipelineStage(update, self.pool) for update in digests.updates]
+        fed = [*hashing, file.writer]
+        behind: list[PipelineStage[Any]] = [*follower.stages] if follower else []
+        try:
+            size = _feed(source, file, fed, self.on_progress, self.pace)
+            file.sync()
+            for stage in (*fed, file.syncer):
+                stage.wait_until(0, lambda: self.on_progress(size))
+            if follower:
+                _catch_up(follower, lambda: self.on_progress(size), self.on_hashed)
+        except BaseException as error:
+            stages = (*fed, *behind, file.syncer)
+            idle = [stage.abandon(self.pace.abandon_timeout) for stage in stages]
+            if isinstance(error, HandBack) and all(idle):
+                _checkpoint_at_end(file, source)
+            if isinstance(error, BeginAgain) and not all(idle):
+                # A thread that works on this file could write a checkpoint beside the next one.
+                raise TimeoutError(errno.EIO, 'the disk does not answer') from error
+            raise
+        return size
 
 
 def _catch_up(
@@ -199,7 +232,9 @@ def _checkpoint_at_end(file: StagedFile, source: ByteSource) -> None:
     is_complete = source.size in (None, file.written)
     size = file.written - is_complete
     if size and source.validator:
-        file.checkpoint_at_end(Checkpoint(size, source.size, source.validator, closed=True))
+        file.checkpoint_at_end(
+            Checkpoint(size, source.size, source.validator, closed=True, mirror=source.mirror)
+        )
 
 
 def _feed(
@@ -215,24 +250,30 @@ def _feed(
     is_noted = source.begins_at > 0
     pieces: list[bytes] = []
     most = SMALL_READ_SIZE
-    while piece := source.read(most):
-        size += len(piece)
-        most = READ_SIZE if len(piece) >= SMALL_READ_SIZE else SMALL_READ_SIZE
-        if size <= CHUNK and not source.begins_at:
-            for stage in stages:
-                stage.work_here(piece)
-        else:
-            pieces.append(piece)
-            stages[0].expect(len(piece))
+    while (piece := source.read(most)) != b'':
+        if piece is not None:
+            size += len(piece)
+            most = READ_SIZE if len(piece) >= SMALL_READ_SIZE else SMALL_READ_SIZE
+            if size <= CHUNK and not is_noted:
+                for stage in stages:
+                    stage.work_here(piece)
+            else:
+                pieces.append(piece)
+                stages[0].expect(len(piece))
         now = time.monotonic()
         is_much = size - reported >= (0 if stages[0].memory.is_full else CHUNK)
-        if is_much or now - reported_at >= pace.progress_interval:
+        is_late = now - reported_at >= pace.progress_interval
+        if is_much or is_late or piece is None:
             _hand_over(pieces, stages, lambda size=size: on_progress(size))  # type: ignore[misc]
             reported, reported_at = size, now
             is_due = not is_noted or size - checkpoint_at >= pace.checkpoint_interval
-            if is_due and source.validator and size != source.size:
-                file.checkpoint(Checkpoint(size, source.size, source.validator))
+            if is_due and source.validator and size not in (0, source.size):
+                file.checkpoint(
+                    Checkpoint(size, source.size, source.validator, mirror=source.mirror)
+                )
                 checkpoint_at, is_noted = size, True
+        if piece is None:
+            continue
         seconds = now - began
         is_slow = seconds > pace.slow_after and size - source.begins_at < SLOW_RATE * seconds
         if is_slow and len(piece) < SMALL_READ_SIZE:

@@ -1,11 +1,12 @@
 """Reads the response headers of a source: size and state of the file, and which part is sent."""
 
+import datetime
 import email.utils
 import re
 from typing import NoReturn, Protocol
 
 from glance.domain import errors
-from glance.domain.checkpoint import VALIDATOR, Checkpoint
+from glance.domain.checkpoint import VALIDATOR, Rest
 from glance.image_data.http_response import Response
 
 # The content codings that change the bytes of a file. Other values are wrong, but harmless:
@@ -75,22 +76,47 @@ def validator(headers: _Named) -> str | None:
     return modified if age.total_seconds() >= 1 and VALIDATOR.fullmatch(modified) else None
 
 
-def continues(response: Response, checkpoint: Checkpoint) -> bool:
-    """Whether a response with status 206 has all bytes after a checkpoint, of the same file.
+def continues(response: Response, rest: Rest) -> bool:
+    """Whether a response with status 206 has all bytes that were asked for, of the same file.
 
     If not, the whole file must be requested.
     """
     first, last, size = _content_range(response) or (None, None, 0)
     announced = response.headers.get('content-length')
-    state = 'etag' if checkpoint.validator.startswith('"') else 'last-modified'
     return (
-        (first, last) == (checkpoint.offset, size - 1)
-        and checkpoint.size in (None, size)
-        and announced in ('', str(size - checkpoint.offset))
+        (first, last) == (rest.offset, size - 1)
+        and rest.size in (None, size)
+        and announced in ('', str(size - rest.offset))
         and not is_encoded(response)
         and not response.headers.get('content-type').lower().startswith('multipart/')
-        and response.headers.get(state, checkpoint.validator) == checkpoint.validator
+        and _is_same_state(response, rest)
     )
+
+
+def _is_same_state(response: Response, rest: Rest) -> bool:
+    """Whether the validator of a response, if it has one, is the one that was asked for."""
+    if rest.validator is None:
+        return True
+    name = 'etag' if rest.validator.startswith('"') else 'last-modified'
+    return response.headers.get(name, '' if rest.is_shown else rest.validator) == rest.validator
+
+
+def retry_after(headers: _Named) -> float | None:
+    """Seconds after which the source wants to be asked again; None if it does not say."""
+    value = headers.get('retry-after', '').strip()
+    if re.fullmatch('[0-9]{1,18}', value):
+        return float(value)
+    try:
+        until = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    try:
+        now = email.utils.parsedate_to_datetime(headers.get('date', ''))
+    except (ValueError, TypeError):
+        now = datetime.datetime.now(datetime.UTC)
+    if until.tzinfo is None or now.tzinfo is None:  # "-0000": RFC 9110 has GMT only
+        return None
+    return max(0.0, (until - now).total_seconds())
 
 
 def total_size(response: Response) -> int:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from glance.domain import errors, own_lack
-from glance.domain.checkpoint import Checkpoint
+from glance.domain.checkpoint import Rest
 from glance.domain.fetch_limits import FetchLimits
 from glance.domain.import_filter import FETCHABLE, Target, mask
 from glance.image_data import certificates, patience, pinned_connection
@@ -34,6 +34,8 @@ MAX_ADDRESSES = 8  # IP addresses of a host that are tried
 _SAFE = "/%:=&?~#+!$,;'@()*[]"
 # The state of a connection that was reset, see Linux' include/net/tcp_states.h.
 _TCP_CLOSE = 7
+# Errors of TLS that mean a broken connection.
+_TLS_CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,16 +84,14 @@ class SourceRequest:
         self._connected: socket.socket | None = None
         self._reader: io.BufferedReader | None = None
 
-    def send(
-        self, login: tuple[str, str] | None, checkpoint: Checkpoint | None = None
-    ) -> Response:
+    def send(self, login: tuple[str, str] | None, rest: Rest | None = None) -> Response:
         """Connect and send the request. Returns the response, whose body is not read yet.
 
-        login       user and password to send, or None
-        checkpoint  ask for the bytes after this checkpoint, if the file is still the same
+        login  user and password to send, or None
+        rest   ask for these bytes only, if the file is still the same
         """
         self._connected = connected = patience.insist(self._connect, self._fetch.on_wait)
-        head = self._head(login, checkpoint)
+        head = self._head(login, rest)
         fetch = self._fetch
         with self.errors_translated('before it answered'):
             connected.sendall(head)
@@ -116,7 +116,7 @@ class SourceRequest:
         """
         return _ErrorTranslation(self.name, when)
 
-    def _head(self, login: tuple[str, str] | None, checkpoint: Checkpoint | None) -> bytes:
+    def _head(self, login: tuple[str, str] | None, rest: Rest | None) -> bytes:
         """The request. To a proxy that reads it, it names the whole URL, and logs in."""
         target, proxy = self._target, self._fetch.proxy
         place = authority(target.host, target.port)
@@ -136,8 +136,10 @@ class SourceRequest:
             headers['Host'] = place.rpartition(':')[0]
         if login is not None:
             headers['Authorization'] = basic_auth(login)
-        if checkpoint is not None:
-            headers |= {'Range': f'bytes={checkpoint.offset}-', 'If-Range': checkpoint.validator}
+        if rest is not None:
+            headers['Range'] = f'bytes={rest.offset}-'
+            if rest.validator is not None:
+                headers['If-Range'] = rest.validator
         lines = [f'GET {path} HTTP/1.1', *(f'{name}: {value}' for name, value in headers.items())]
         return '\r\n'.join([*lines, '', '']).encode('ascii')
 
@@ -237,7 +239,9 @@ class _ErrorTranslation:
         if own_lack.is_one(error):
             return  # not the fault of the source
         if isinstance(error, OSError | EOFError | MalformedResponse):
-            raise errors.SourceUnreachable(self._sentence(error)) from None
+            raise errors.SourceUnreachable(
+                self._sentence(error), lasting=_is_lasting(error)
+            ) from None
 
     def _sentence(self, error: OSError | EOFError | MalformedResponse) -> str:
         name, when = self._name, self._when
@@ -258,6 +262,15 @@ class _ErrorTranslation:
             case TimeoutError():
                 return f'{name} was silent for too long {when}.'
         return f'{name} cannot be reached: there is no route to it.'
+
+
+def _is_lasting(error: OSError | EOFError | MalformedResponse) -> bool:
+    """Whether the next connection would end with the same error."""
+    if isinstance(error, ProxyFailed):
+        return error.lasting
+    if isinstance(error, ssl.SSLError):
+        return not isinstance(error, _TLS_CUT)
+    return isinstance(error, MalformedResponse)
 
 
 def ascii_only(raw: bytes) -> str:

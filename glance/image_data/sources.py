@@ -2,8 +2,8 @@
 
 Each request uses one new connection: no pool, no proxy from the environment, no
 cookies, no decoding. Redirects are followed here, each through the import filter
-again. If the source proves that its file is still the same, bytes that an earlier
-claim received are not sent again.
+again. If the source proves that its file is still the same, bytes that are here
+already are not sent again.
 """
 
 import http
@@ -11,10 +11,10 @@ import time
 import urllib.parse
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NoReturn, Self
+from typing import Self
 
 from glance.domain import errors
-from glance.domain.checkpoint import Checkpoint
+from glance.domain.checkpoint import Rest
 from glance.domain.fetch_limits import FetchLimits
 from glance.domain.import_filter import ImportFilter, mask
 from glance.image_data import response_headers, transfer_limits
@@ -36,38 +36,40 @@ def open(
     limits: FetchLimits,
     *,
     on_wait: Callable[[], object] | None = None,
-    checkpoint: Checkpoint | None = None,
+    rest: Rest | None = None,
     accept_encoded: bool = False,
+    until: float | None = None,
     waiting: AbstractContextManager[None] = UNCOUNTED,
 ) -> 'Source':
     """Connect to a source, request the file, and read the response headers.
 
     on_wait         called every few seconds while the source is silent; an exception
                     from it ends the wait
-    checkpoint      says which bytes are here already. The source is asked for the rest,
-                    and Source.begins_at says whether it sends only that.
+    rest            which bytes are not here yet. The source is asked for these, and
+                    Source.begins_at says whether it sends only them.
     accept_encoded  accept a response that says that its file is compressed. Some sources
                     say it of a plain file, so the caller must look at the content, and
-                    call Source.refuse_encoded() if the file is not plain.
+                    raise Source.encoded_error() if the file is not plain.
+    until           time.monotonic() at which the whole fetch must be over, if this is not its
+                    first request
     waiting         the context of each wait for the source; it is entered again and again
 
     Returns a Source; use it in a with statement, or close it.
 
-    Raises SourceRefused, SourceUnreachable, SourceBadResponse, SourceEmpty or
-    SourceTooLarge. The message is one sentence with the masked URL.
+    Raises a SourceFailed. The message is one sentence with the masked URL.
     """
     fetch = Fetch(
         limits,
-        transfer_limits.end(limits.total_timeout),
+        transfer_limits.end(limits.total_timeout) if until is None else until,
         Proxy.from_url(limits.proxy, resolver) if limits.proxy else None,
         on_wait or (lambda: None),
         accept_encoded,
         waiting,
     )
-    if checkpoint is not None:
-        rest = _request(url, import_filter, resolver, fetch, checkpoint)
-        if rest is not None:
-            return rest
+    if rest is not None:
+        part = _request(url, import_filter, resolver, fetch, rest)
+        if part is not None:
+            return part
     whole = _request(url, import_filter, resolver, fetch)
     assert whole is not None
     return whole
@@ -78,9 +80,9 @@ def _request(
     import_filter: ImportFilter,
     resolver: Resolver,
     fetch: Fetch,
-    checkpoint: Checkpoint | None = None,
+    rest: Rest | None = None,
 ) -> 'Source | None':
-    """Request a URL and follow redirects. None if the checkpoint is of no use to the source."""
+    """Request a URL and follow redirects. None if the source does not send the rest alone."""
     login = None
     requested = set()
     asks_for_cookie = False
@@ -93,14 +95,18 @@ def _request(
             login = target.login  # only for the first URL; the targets of redirects do not get it
         request = SourceRequest(url, target, fetch)
         try:
-            response = request.send(login, checkpoint)
+            response = request.send(login, rest)
             next_url = _redirected(url, response)
             if next_url is None:
-                if checkpoint and not _accepts_checkpoint(response, checkpoint):
+                if rest and not _is_usable(response, rest):
                     request.close()
                     return None
-                return Source(request, response, fetch, checkpoint)
+                return Source(request, response, fetch, rest)
             request.close()
+        except errors.SourceBadResponse as error:
+            request.close()
+            error.redirect = hash(url) if number else None
+            raise
         except BaseException:
             request.close()
             raise
@@ -129,10 +135,10 @@ def _redirected(url: str, response: Response) -> str | None:
         ) from None
 
 
-def _accepts_checkpoint(response: Response, checkpoint: Checkpoint) -> bool:
+def _is_usable(response: Response, rest: Rest) -> bool:
     """Whether a request for the rest was answered with the rest, the whole file, or an error."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
-        return response_headers.continues(response, checkpoint)
+        return response_headers.continues(response, rest)
     if response.status == http.HTTPStatus.OK and response_headers.is_partial(response):
         return False
     return response.status not in (
@@ -153,20 +159,21 @@ class Source:
     """
 
     def __init__(
-        self,
-        request: SourceRequest,
-        response: Response,
-        fetch: Fetch,
-        checkpoint: Checkpoint | None = None,
+        self, request: SourceRequest, response: Response, fetch: Fetch, rest: Rest | None = None
     ) -> None:
         self.name = request.name
         self.is_encoded = response_headers.is_encoded(response)
         self._status = response.status
         self.begins_at = 0
-        if response.status == http.HTTPStatus.PARTIAL_CONTENT and checkpoint is not None:
-            self.begins_at = checkpoint.offset
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT and rest is not None:
+            self.begins_at = rest.offset
         elif response.status != http.HTTPStatus.OK:
-            raise errors.SourceBadResponse(self.name, response.status, _phrase(response.status))
+            raise errors.SourceBadResponse(
+                self.name,
+                response.status,
+                _phrase(response.status),
+                response_headers.retry_after(response.headers),
+            )
         elif response_headers.is_partial(response):
             raise errors.SourceBadResponse(
                 self.name,
@@ -175,9 +182,9 @@ class Source:
             )
         self.size = length = response_headers.content_length(self.name, response)
         self.validator = response_headers.validator(response.headers)
-        if self.begins_at and checkpoint is not None:
+        if self.begins_at and rest is not None:
             self.size = response_headers.total_size(response)
-            self.validator = checkpoint.validator
+            self.validator = rest.validator or self.validator
         self._request = request
         self._body = request.body(response, length)
         self._is_chunked = response.is_chunked
@@ -186,7 +193,7 @@ class Source:
         self._received = self.begins_at
         self._ended = False
         if self.is_encoded and not fetch.accept_encoded:
-            self.refuse_encoded()
+            raise self.encoded_error()
         if self.size == 0:
             raise errors.SourceEmpty(self.name)
         if self.size is not None and self.size > size_cap:
@@ -202,9 +209,9 @@ class Source:
         """Close the connection. Idempotent."""
         self._request.close()
 
-    def refuse_encoded(self) -> NoReturn:
-        """Raise the error of a source that sent an encoded file."""
-        raise errors.SourceBadResponse(
+    def encoded_error(self) -> errors.SourceBadResponse:
+        """The error of a source that sent an encoded file."""
+        return errors.SourceBadResponse(
             self.name, self._status, 'with an encoded file, though the plain one was asked for'
         )
 
@@ -229,7 +236,7 @@ class Source:
         with self._request.errors_translated(f'after {self._received} bytes'):
             piece = self._body.read1(most)
         if self.is_encoded and not self._received and piece.startswith(COMPRESSED):
-            self.refuse_encoded()  # without waiting for the rest
+            raise self.encoded_error()  # without waiting for the rest
         self._received += len(piece)
         self._request.limits.payload(len(piece))
         if self._received > self._size_cap:

@@ -56,9 +56,7 @@ class TransferLimits:
     def raise_if_exceeded(self) -> None:
         """Call this from time to time while the source is silent."""
         if time.monotonic() > self._until:
-            raise errors.SourceUnreachable(
-                f'{self._name} took longer than total_timeout allows ({self._total:g} seconds).'
-            )
+            raise errors.FetchTooLong(self._name, self._total)
 
     def received(self, count: int, waited: float) -> None:
         """Count received bytes, and the seconds for which they were waited for."""
@@ -69,13 +67,14 @@ class TransferLimits:
         self._received += count
         if self._received > OVERHEAD + self._of_file * (1 + OVERHEAD_PER_BYTE):
             raise errors.SourceUnreachable(
-                f'{self._name} sent much data, but hardly any bytes of the file.'
+                f'{self._name} sent much data, but hardly any bytes of the file.', lasting=True
             )
         if self._waited_in_window >= self._window:
             if self._received_in_window < self._minimum_rate * self._waited_in_window:
                 raise errors.SourceUnreachable(
                     f'{self._name} was slower than minimum_rate allows '
-                    f'({self._minimum_rate} bytes per second).'
+                    f'({self._minimum_rate} bytes per second).',
+                    lasting=True,
                 )
             self._waited_in_window, self._received_in_window = 0.0, 0
 

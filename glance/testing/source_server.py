@@ -50,6 +50,8 @@ class Answer:
     reset      end with a reset of the connection instead of closing it
     ranges     send the rest only to who asks for it and names the right ETag;
                bytes and files have one
+    cut        end before this byte of a body of bytes, as if the connection had broken
+    stall      do not end, but send nothing more until the client hangs up
     """
 
     body: bytes | pathlib.Path | collections.abc.Iterable[bytes] = b''
@@ -59,6 +61,8 @@ class Answer:
     chunked: bool = False
     reset: bool = False
     ranges: bool = True
+    cut: int | None = None
+    stall: bool = False
 
 
 @dataclasses.dataclass
@@ -200,6 +204,8 @@ class SourceServer:
         client.sendall(_head(answer, begin))
         if request.method != 'HEAD':
             _send_body(client, answer, begin, self.rate)
+        if answer.stall:
+            client.recv(1)
         if answer.reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
 
@@ -279,14 +285,17 @@ def _length(answer: Answer) -> int | None:
 
 
 def _send_body(client: socket.socket, answer: Answer, begin: int, rate: int | None) -> None:
-    for piece in _pieces(answer.body, begin):
+    body = answer.body
+    if answer.cut is not None and isinstance(body, bytes):
+        body = body[: answer.cut]
+    for piece in _pieces(body, begin):
         if rate is not None:
             time.sleep(len(piece) / rate)
         if answer.chunked:
             client.sendall(b'%x\r\n%b\r\n' % (len(piece), piece))
         else:
             client.sendall(piece)
-    if answer.chunked and not answer.reset:
+    if answer.chunked and not answer.reset and answer.cut is None:
         client.sendall(b'0\r\n\r\n')
 
 
@@ -294,7 +303,7 @@ def _pieces(
     body: bytes | pathlib.Path | collections.abc.Iterable[bytes], begin: int = 0
 ) -> collections.abc.Iterator[bytes]:
     if isinstance(body, bytes):
-        if body:
+        if body[begin:]:
             yield body[begin:]
     elif isinstance(body, pathlib.Path):
         with body.open('rb') as file:

@@ -149,6 +149,7 @@ def make_service(tmp_path, web, database):
                 'allowed_hosts': ['127.0.0.1'],
                 'allowed_ports': [web.port, 1],
                 'read_timeout': 5,
+                'retry_timeout': 0,  # tests of retries say how long they try
             },
         }
         for group, values in options.items():

@@ -60,7 +60,7 @@ def begun(make_service, web):
     web.pages['/a'] = b'bits'
     work = {
         'image_id': IMAGE,
-        'import_from': f'{web.url}/a',
+        'import_from': [f'{web.url}/a'],
         'owner': 'us',
         'store': 'filesystem',
         'properties': {

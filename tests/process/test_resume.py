@@ -144,3 +144,25 @@ def test_the_eventlet_executor_begins_again(start, state, web, halting):
     api = start(**options).await_ready()
     ended_well(api, task_id, state, halting)
     assert halting.ranges == [None, None]
+
+
+def test_a_process_killed_while_it_waits_for_a_retry_loses_nothing(start, state, web):
+    """Not even the last bytes, of which there were too few to be written by themselves."""
+    body, sent = os.urandom(4 * MIB), 2 * MIB + 5
+    web.pages['/image'] = Answer(body, cut=sent)
+    later = {'import_filtering_opts': {'retry_delay': 1000, 'retry_delay_max': 1000}}
+    allowed = {'allowed_hosts': '127.0.0.1', 'allowed_ports': web.port}
+    later['import_filtering_opts'] |= allowed | {'retry_timeout': 6000}
+    api = start(**later).await_ready()
+    task_id = api.import_(f'{web.url}/image')
+    api.await_log('retry 1 of the fetch in')
+    until(lambda: checkpoint(state) and staged(state) > sent, 'what the source has sent')
+    api.signal(KILL)
+    api.exit_status()
+
+    web.pages['/image'] = body
+    api = start(**later).await_ready()
+    api.await_log(f'the fetch goes on at byte {sent} of {len(body)}')
+    task = api.ended(task_id)
+    assert task['status'] == 'success', task
+    assert [request.headers.get('range') for request in web.requests] == [None, f'bytes={sent}-']

@@ -47,6 +47,8 @@ def test_networks_are_written_with_or_without_brackets(read, written, networks):
         ('proxy = ftp://proxy.example', 'no URL of the form http:'),
         ('total_timeout = -1', 'greater than or equal to 0'),
         ('minimum_rate = fast', 'fast'),
+        ('retry_timeout = -1', 'greater than or equal to 0'),
+        ('retry_delay = 0', 'greater than or equal to 0.01'),
     ],
 )
 def test_a_wrong_value_is_told_with_its_reason(read, line, fact):
@@ -74,6 +76,7 @@ def test_the_limits_of_a_fetch_are_those_of_the_configuration(read):
     limits = import_tools.from_conf(conf).fetch_limits
     assert (limits.total_timeout, limits.minimum_rate) == (21600, 512)
     assert (limits.connect_timeout, limits.read_timeout) == (10, 60)
+    assert (limits.retry_timeout, limits.retry_delay, limits.retry_delay_max) == (120, 1, 30)
     assert limits.proxy == 'http://me:secret@proxy.example:3128'
     assert 'secret' not in repr(limits)
 
@@ -91,6 +94,9 @@ def test_what_is_set_on_one_configuration_does_not_show_in_another(read):
         ('read_timeout = 7', {'read_timeout': 7.0}),
         ('total_timeout = 7', {'total_timeout': 7.0}),
         ('minimum_rate = 7', {'minimum_rate': 7}),
+        ('retry_timeout = 7', {'retry_timeout': 7.0}),
+        ('retry_delay = 7', {'retry_delay': 7.0}),
+        ('retry_delay_max = 7', {'retry_delay_max': 7.0}),
     ],
 )
 def test_a_reload_takes_over_the_options_of_the_fetch(read, tmp_path, line, limits):

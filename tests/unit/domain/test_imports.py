@@ -29,7 +29,8 @@ def test_the_work_is_plain_data_and_complete():
     image_id = work.pop('image_id')
     assert image.UUID.fullmatch(image_id)
     assert work == {
-        'import_from': 'http://a/b',
+        'import_from': ['http://a/b'],
+        'import_checksum': None,
         'owner': 'ours',
         'store': 'here',
         'properties': {
@@ -66,3 +67,38 @@ def test_the_owner_is_the_administrators_to_choose():
     assert parse(what).owner == 'theirs'
     with pytest.raises(errors.Forbidden, match='administrator'):
         parse(what, by=MEMBER)
+
+
+def test_mirrors_and_a_checksum_are_part_of_the_work():
+    urls = ['http://a/b', 'http://c/d']
+    work = parse(given(import_from=urls, import_checksum='md5:' + 'AB' * 16))
+    assert (work.import_from, work.import_checksum) == (urls, 'md5:' + 'ab' * 16)
+
+
+@pytest.mark.parametrize(
+    ('checksum', 'fact'),
+    [
+        ('', 'must have the form ALGORITHM:DIGEST, as in "md5:...".'),
+        ('ab' * 32, 'must have the form ALGORITHM:DIGEST, as in "md5:...".'),
+        ('sha1:' + 'ab' * 20, 'must begin with one of sha256:, sha512:, md5:.'),
+        ('SHA256:' + 'ab' * 32, 'must begin with one of sha256:, sha512:, md5:.'),
+        (' sha256:' + 'ab' * 32, 'must begin with one of sha256:, sha512:, md5:.'),
+        ('sha256:', 'must have 64 hexadecimal digits after "sha256:", not 0.'),
+        ('sha256:' + 'a' * 63, 'must have 64 hexadecimal digits after "sha256:", not 63.'),
+        ('md5:' + 'ab' * 16 + '\n', 'must have 32 hexadecimal digits after "md5:", not 33.'),
+        ('sha512:' + 'xy' * 64, 'must have only hexadecimal digits after "sha512:".'),
+        ('md5:' + '\uff11' * 32, 'must have only hexadecimal digits after "md5:".'),
+    ],
+)
+def test_a_malformed_checksum_is_named_with_the_fact(checksum, fact):
+    with pytest.raises(errors.Invalid) as raised:
+        parse(given(import_checksum=checksum))
+    assert str(raised.value) == f'"input.import_checksum" {fact}'
+
+
+def test_the_work_of_a_task_from_before_mirrors_is_brought_up_to_date():
+    old = parse(given()).as_dict()
+    del old['import_checksum']
+    old['import_from'] = 'http://a/b'
+    new = imports.upgrade(dict(old), 1)
+    assert new == old | {'import_from': ['http://a/b'], 'import_checksum': None}

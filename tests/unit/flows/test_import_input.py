@@ -13,8 +13,12 @@ def verify(what):
     body.verify(what, body.validator(ImportImage.input_schema), 'input')
 
 
-def test_a_whole_input_fits():
-    verify(GIVEN)
+@pytest.mark.parametrize(
+    'more', [{}, {'import_from': [f'http://{number}' for number in range(10)]}]
+)
+def test_a_whole_input_fits(more):
+    verify(GIVEN | more)
+    verify(GIVEN | more | {'import_checksum': 'md5:'})
 
 
 @pytest.mark.parametrize('missing', list(GIVEN))
@@ -30,7 +34,21 @@ def test_what_is_missing_is_named(missing):
         (None, '"input" must be an object.'),
         ([], '"input" must be an object.'),
         (GIVEN | {'checksum': 'x'}, '"input.checksum" is not known.'),
-        (GIVEN | {'import_from': 7}, '"input.import_from" must be text.'),
+        (GIVEN | {'import_from': 7}, '"input.import_from" must be text or a list.'),
+        (GIVEN | {'import_from': []}, '"input.import_from" must not be empty.'),
+        (
+            GIVEN | {'import_from': [f'http://{number}' for number in range(11)]},
+            '"input.import_from" must have 10 items at most, not 11.',
+        ),
+        (GIVEN | {'import_from': ['http://a', 7]}, '"input.import_from.1" must be text.'),
+        (GIVEN | {'import_from': ['http://a', '']}, '"input.import_from.1" must not be empty.'),
+        (GIVEN | {'import_from': [['http://a']]}, '"input.import_from.0" must be text.'),
+        (
+            GIVEN | {'import_from': ['http://a', 'http://b', 'http://a']},
+            '"input.import_from" must not have the same item twice.',
+        ),
+        (GIVEN | {'import_checksum': None}, '"input.import_checksum" must be text.'),
+        (GIVEN | {'import_checksum': ['md5:']}, '"input.import_checksum" must be text.'),
         (GIVEN | {'import_from': ''}, '"input.import_from" must not be empty.'),
         (GIVEN | {'import_from_format': None}, '"input.import_from_format" must be text.'),
         (GIVEN | {'image_properties': []}, '"input.image_properties" must be an object.'),

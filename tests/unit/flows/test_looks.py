@@ -5,7 +5,7 @@ import pytest
 from glance import toolbox
 from glance.domain import errors
 from glance.domain.lease import DatabaseGone, Lease
-from glance.flows import steps
+from glance.flows import fetch_listener, steps
 from glance.testing.fakes.images import FakeImageRepository
 from glance.testing.fakes.queue import FakeQueue
 from glance.testing.fakes.toolbox import fake_toolbox
@@ -38,7 +38,7 @@ def images():
     return made
 
 
-class Often(steps._ImageStillImporting):
+class Often(fetch_listener._ImageStillImporting):
     INTERVAL = 0.0
 
 

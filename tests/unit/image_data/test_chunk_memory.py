@@ -8,7 +8,7 @@ import pytest
 from glance import threads
 from glance.image_data import files, pipeline, receiving
 from glance.image_data.pipeline import ChunkMemory, PipelineStage
-from glance.image_data.receiving import CHUNK, receive
+from glance.image_data.receiving import CHUNK, Receiver
 
 FETCHES = 12
 
@@ -89,6 +89,7 @@ class Endless:
 
     size = validator = None
     begins_at = 0
+    mirror = 0
 
     def __init__(self, size):
         self._left = size
@@ -113,13 +114,8 @@ def test_fast_fetches_over_a_disk_that_hangs_share_the_memory(pool, memory, tmp_
             super().write_all(handle, data)
 
     def fetch(number):
-        receive(
-            Endless(8 * CHUNK),
-            str(tmp_path / str(number)),
-            on_progress=lambda size: reports.update([(number, size)]),
-            pool=pool,
-            disk=Disk(),
-        )
+        receiver = Receiver(lambda size: reports.update([(number, size)]), pool, disk=Disk())
+        receiver.receive(Endless(8 * CHUNK), str(tmp_path / str(number)))
 
     def waits(number):
         return any(reports[key] > 3 for key in reports if key[0] == number)

@@ -10,7 +10,7 @@ from glance import threads
 from glance.domain import errors
 from glance.domain.lease import HandBack
 from glance.image_data import checkpoints, files, receiving
-from glance.image_data.receiving import CHUNK, MAX_BACKLOG, Pace, receive
+from glance.image_data.receiving import CHUNK, MAX_BACKLOG, Pace, Receiver
 
 MIB = 2**20
 
@@ -45,10 +45,15 @@ class Disk(files.Disk):
             super().write_all(handle, data)
 
 
+def receive(source, path, **options):
+    return Receiver(**options).receive(source, path)
+
+
 class Sent:
     """A source of these pieces."""
 
     begins_at = 0
+    mirror = 0
     validator = None
 
     def __init__(self, pieces, size=None):
@@ -90,7 +95,19 @@ def test_what_is_received_is_written_and_hashed(tmp_path, pool, size):
     result = receive(Sent(pieces(size)), str(path), on_progress=silent, pool=pool)
     assert (result.size, result.checksum, result.os_hash_value) == digests(path)
     assert result.size == size
-    assert result.os_hash_algo == 'sha512'
+
+
+@pytest.mark.parametrize('begins_at', [0, 3])
+@pytest.mark.parametrize('algorithm', ['md5', 'sha256', 'sha512'])
+def test_one_more_digest_is_computed_if_asked_for(tmp_path, pool, algorithm, begins_at):
+    body = b'bits' * MIB
+    path = tmp_path / 'image'
+    path.write_bytes(body[:begins_at])
+    source = Sent([body[begins_at:]], len(body))
+    source.begins_at = begins_at
+    result = receive(source, str(path), on_progress=silent, pool=pool, digest=algorithm)
+    assert result.digests[algorithm] == hashlib.new(algorithm, body).hexdigest()
+    assert set(result.digests) == {'md5', 'sha512', algorithm}
 
 
 def test_who_sends_little_is_kept_little_room_for(tmp_path, pool):

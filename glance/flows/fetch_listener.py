@@ -1,0 +1,102 @@
+"""What a fetch reports while it runs, and how it learns that it should stop."""
+
+import logging
+import time
+
+from glance import toolbox
+from glance.domain.lease import DatabaseGone, Lease
+from glance.image_data.retries import Retry
+
+LOG = logging.getLogger(__name__)
+
+
+class FetchListener:
+    """Reports one fetch to the RunControl and the log. Each method may end the fetch."""
+
+    def __init__(self, lease: Lease, image_id: str) -> None:
+        self._lease = lease
+        self._runs = toolbox.current().runs
+        self._image_check = _ImageStillImporting(lease, image_id)
+        self._received = 0
+
+    def on_progress(self, size: int, *, is_provable: bool) -> None:
+        """So many bytes are here.
+
+        is_provable  whether a later claim can use them
+        """
+        if is_provable:
+            self._runs.progress(self._lease, size)
+        elif size > self._received:
+            self._runs.progress(self._lease)
+        else:
+            self._runs.raise_if_stopped(self._lease)
+        self._received = size
+        self._image_check.look()
+
+    def on_hashed(self) -> None:
+        self._runs.progress(self._lease)
+
+    def on_wait(self) -> None:
+        self._runs.raise_if_stopped(self._lease)  # waiting for the source is not progress
+        self._image_check.look()
+
+    def on_pause(self) -> None:
+        # The wait for a retry ends by itself, so it is no stall, however long it is.
+        self._runs.progress(self._lease)
+        self._image_check.look()
+
+    def on_retry(self, retry: Retry) -> None:
+        LOG.warning(
+            'Task %s: retry %s of the fetch in %.1f seconds, from %s, because: %s',
+            self._lease.task_id,
+            retry.number,
+            retry.wait,
+            retry.source,
+            retry.reason,
+            extra={'action': 'fetch_retried'},
+        )
+
+    def on_begin_again(self, source: str, received: int) -> None:
+        LOG.info(
+            'Task %s: %s bytes are staged, but %s does not confirm that its file is still '
+            'the same; the fetch begins again',
+            self._lease.task_id,
+            received,
+            source,
+            extra={'action': 'fetch_begun_again'},
+        )
+
+    def on_resumed(self, offset: int, size: int | None) -> None:
+        """The fetch of an earlier claim goes on behind so many bytes."""
+        LOG.info(
+            'Task %s: the fetch goes on at byte %s of %s',
+            self._lease.task_id,
+            offset,
+            size,
+            extra={'action': 'fetch_resumed'},
+        )
+
+
+class _ImageStillImporting:
+    """Checks now and then during a fetch whether the image was deleted."""
+
+    INTERVAL = 3.0  # seconds between two checks
+    OUTAGE_INTERVAL = 10.0  # the same, after a check that the database did not answer
+    MAX_AGE = 1.0  # seconds for which all runs share one reading of the database
+
+    def __init__(self, lease: Lease, image_id: str) -> None:
+        self._lease = lease
+        self._image_id = image_id
+        self._next = time.monotonic() + self.INTERVAL
+
+    def look(self) -> None:
+        """Raises ImageGone if the image was deleted."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self.INTERVAL
+        try:
+            toolbox.current().images.verify_importing(
+                self._lease, self._image_id, max_age=self.MAX_AGE
+            )
+        except DatabaseGone:  # this only asks whether to stop early; the fetch can go on
+            self._next = time.monotonic() + self.OUTAGE_INTERVAL

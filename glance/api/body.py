@@ -46,9 +46,25 @@ def read(req: Request, schema: Validator) -> typing.Any:
     A web page can make a browser post to this service, but not with this
     Content-Type. Every other Content-Type is refused before the body is read.
     """
-    if req.content_type.lower() != JSON:
-        raise HTTPError(415, f'The Content-Type must be {JSON}.')
-    value = _parse(_bytes(req))
+    _require_json(req)
+    data = _bytes(req)
+    if not data:
+        raise errors.Invalid('The body is missing.')
+    return _parsed(data, schema)
+
+
+def read_optional(req: Request, schema: Validator) -> typing.Any:
+    """As read(), but an empty object if there is no body."""
+    chunked = 'HTTP_TRANSFER_ENCODING' in req.environ
+    if not req.content_length and not chunked:
+        return {}
+    _require_json(req)
+    data = _bytes(req)
+    return _parsed(data, schema) if data else {}
+
+
+def _parsed(data: bytes, schema: Validator) -> typing.Any:
+    value = _parse(data)
     verify(value, schema)
     return value
 
@@ -70,6 +86,11 @@ def require_empty(req: Request) -> None:
         raise errors.Invalid('This call takes no body.')
 
 
+def _require_json(req: Request) -> None:
+    if req.content_type.lower() != JSON:
+        raise HTTPError(415, f'The Content-Type must be {JSON}.')
+
+
 def _bytes(req: Request) -> bytes:
     limit = req.environ[LIMIT]
     if req.content_length is not None:
@@ -82,8 +103,6 @@ def _bytes(req: Request) -> bytes:
             raise too_large(limit)
     else:
         data = b''
-    if not data:
-        raise errors.Invalid('The body is missing.')
     return data
 
 

@@ -56,6 +56,7 @@ ROUTES: Table = {
     '/v2/tasks': {'GET': tasks.index, 'POST': tasks.create},
     '/v2/tasks/{task_id}': {'GET': tasks.show, 'DELETE': tasks.delete},
     '/v2/tasks/{task_id}/retry': {'POST': tasks.retry},
+    '/v2/tasks/{task_id}/cancel': {'POST': tasks.cancel},
     '/v2/images': {'GET': images.index, 'POST': _CREATE},
     '/v2/images/{image_id}': {'GET': images.show, 'PATCH': _UPDATE, 'DELETE': images.delete},
     '/v2/images/{image_id}/tasks': {'GET': images.tasks},

@@ -2,16 +2,24 @@
 
 import sqlalchemy as sa
 
-from glance.db.models import task_queue
+from glance.db.models import LongText, task_queue
+from glance.domain import errors
 from glance.domain.entry import Outcome
 
 _c = task_queue.c
 
-# Does nothing if the entry has an outcome already.
+# Does nothing if the entry has an outcome already. If a cancel was asked for, that is the reason,
+# whatever else went wrong on the way to the end.
 _SET_FAILURE = (
     sa.update(task_queue)
     .where(_c.task_id == sa.bindparam('entry'), _c.outcome.is_(None))
-    .values(outcome=Outcome.FAILURE, message=sa.bindparam('reason'))
+    .values(
+        outcome=Outcome.FAILURE,
+        message=sa.case(
+            (_c.cancel_requested, str(errors.Cancelled())),
+            else_=sa.bindparam('reason', type_=LongText),
+        ),
+    )
 )
 _SET_SUCCESS = (
     sa.update(task_queue)
@@ -32,7 +40,10 @@ _DELETE_LOGBOOK = sa.delete(_logbooks).where(_logbooks.c.uuid == sa.bindparam('e
 
 
 def set_failure(connection: sa.Connection, task_id: str, message: str) -> None:
-    """Record the outcome 'failure', unless there is an outcome already."""
+    """Record the outcome 'failure', unless there is an outcome already.
+
+    message  the reason, unless the task was to be cancelled
+    """
     connection.execute(_SET_FAILURE, {'entry': task_id, 'reason': message})
 
 

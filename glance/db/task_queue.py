@@ -8,7 +8,7 @@ import typing
 
 import sqlalchemy as sa
 
-from glance.db import claims, entries, fence, task_repository
+from glance.db import cancels, claims, entries, fence, task_repository
 from glance.db import writes as db_writes
 from glance.db.models import leftovers as leftovers_table
 from glance.db.models import now, task_queue
@@ -324,10 +324,10 @@ class SqlTaskQueue(TaskQueue):
         fence.write(self._database, lease, commit)
         self.on_end(lease.task_id)
 
-    def cancel(self, task_id: str) -> bool:
-        statement = (
-            sa.update(task_queue)
-            .where(_c.task_id == task_id, _c.outcome.is_(None))
-            .values(cancel_requested=True)
-        )
-        return self._database.write(lambda connection: connection.execute(statement).rowcount) > 0
+    def cancel(self, task_id: str, *, reason: str | None = None, by: str | None = None) -> bool:
+        def request(connection: sa.Connection) -> bool:
+            return cancels.request(
+                connection, task_id, reason=reason, by=by, time_to_live=self._time_to_live
+            )
+
+        return self._database.write(request, urgent=True)

@@ -271,4 +271,7 @@ def _task(row: sa.Row[typing.Any]) -> Task:
         request_id=row.request_id,
         user_id=row.user_id,
         retry_of=row.retry_of,
+        cancelled_at=aware(row.cancelled_at),
+        cancelled_by=row.cancelled_by,
+        cancel_reason=row.cancel_reason,
     )

@@ -4,11 +4,15 @@ import dataclasses
 import datetime
 import enum
 import typing
+import unicodedata
 
 from glance.domain import errors
 
 # Types of the tasks that Glance creates by itself. Clients may filter lists by them.
 RESERVED_TYPES = ('api_image_import', 'location_import')
+
+
+MAX_REASON = 1024  # bytes of the reason for a cancel, as UTF-8
 
 
 class Status(enum.StrEnum):
@@ -52,6 +56,15 @@ class Task:
     request_id: str | None = None
     user_id: str | None = None
     retry_of: str | None = None  # the failed task that this one repeats
+    # Who asked for the cancel, when and why. The task ends soon after, if it has not ended yet.
+    cancelled_at: datetime.datetime | None = None
+    cancelled_by: str | None = None  # the id of the user
+    cancel_reason: str | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task has ended by a cancel."""
+        return self.status == Status.FAILURE and self.cancelled_at is not None
 
     @property
     def ended(self) -> bool:
@@ -87,3 +100,14 @@ class Task:
         if wanted not in NEXT[self.status]:
             raise errors.WrongTransition(f'Task {self.id}', self.status, wanted)
         self.status = wanted
+
+
+def parse_reason(given: str | None) -> str | None:
+    """The reason for a cancel; None if it is empty. Raises Invalid."""
+    if not given:
+        return None
+    if len(given.encode()) > MAX_REASON:
+        raise errors.Invalid(f'"reason" is longer than {MAX_REASON} bytes.')
+    if any(unicodedata.category(character) == 'Cc' for character in given):
+        raise errors.Invalid('"reason" must not contain control characters.')
+    return given

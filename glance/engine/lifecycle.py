@@ -175,7 +175,8 @@ class RunLifecycle:
         Returns the outcome and its message.
         """
         lease = claim.lease
-        resumes = claim.resumed and not spent and self._can_resume(flow, claim)
+        only_discard = spent or claim.cancel_requested
+        resumes = claim.resumed and not only_discard and self._can_resume(flow, claim)
         if claim.flow_version != flow.version:
             work = _upgraded_work(flow, claim)
             if work is None:
@@ -194,7 +195,7 @@ class RunLifecycle:
             return _ask(self._queue.fail, lease, str(error))
         if not resumes and claim.outcome is not None:
             return claim.outcome, claim.message
-        if not resumes and claim.cancel_requested:
+        if claim.cancel_requested:
             return _ask(self._queue.fail, lease, str(errors.Cancelled()))
         LOG.info(
             'Task %s %s, claim %s',

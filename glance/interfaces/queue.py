@@ -102,6 +102,8 @@ class TaskQueue(abc.ABC):
     def fail(self, lease: Lease, message: str) -> tuple[str, str]:
         """Record the outcome 'failure' and its reason, unless there is an outcome already.
 
+        If the task is to be cancelled, the reason is that of Cancelled.
+
         Returns the recorded outcome and its message.
         """
 
@@ -146,5 +148,15 @@ class TaskQueue(abc.ABC):
         """
 
     @abc.abstractmethod
-    def cancel(self, task_id: str) -> bool:
-        """Ask a task to stop. False if it has ended. The API calls this."""
+    def cancel(self, task_id: str, *, reason: str | None = None, by: str | None = None) -> bool:
+        """Ask a task to stop, and record who asked and why. The API calls this.
+
+        A task that no process has ever claimed ends at once. For any other one, the
+        process that runs it learns of the request from held(), or the next that
+        claims it from the claim; claim() prefers it to all that wait.
+
+        by  the id of the user
+
+        Returns False if the task has ended, or has an outcome for another reason. A
+        second request changes nothing, and returns True until the task has ended.
+        """

@@ -15,7 +15,7 @@ from glance.domain.entry import Entry, plain_work
 from glance.domain.idempotency import IdempotencyKey
 from glance.domain.image import UUID
 from glance.domain.listing import Listing
-from glance.domain.task import RESERVED_TYPES, Status, Task
+from glance.domain.task import RESERVED_TYPES, Status, Task, parse_reason
 from glance.interfaces.executor import TaskExecutor
 from glance.interfaces.flow import Flow
 from glance.interfaces.queue import TaskQueue
@@ -234,12 +234,21 @@ class Tasks:
         """The tasks of an image that the caller may see."""
         return self._repository.of_image(image_id, owner=_owner(by))
 
-    def cancel(self, task_id: str, *, by: Caller) -> None:
-        """Ask a task to stop. It soon ends with failure. Raises TaskNotFound, Conflict."""
+    def cancel(self, task_id: str, *, by: Caller, reason: str | None = None) -> Task:
+        """Ask a task to stop; it soon ends as a failure. Returns the task.
+
+        A second request changes nothing while the first is under way.
+
+        Raises Invalid for a bad reason, TaskNotFound, and Conflict if it has ended.
+        """
+        why = parse_reason(reason)
         task = self.get(task_id, by=by)
-        if not self._queue.cancel(task.id):
-            raise errors.Conflict(f'Task {task.id} has ended; it cannot be cancelled.')
+        if not self._queue.cancel(task.id, reason=why, by=by.user_id):
+            raise errors.Conflict(
+                f'Task {task.id} has ended or is about to; it cannot be cancelled.'
+            )
         self._executor.cancel(task.id)
+        return self.get(task_id, by=by)
 
 
 def _plain(plan: Plan, flow: Flow) -> Plan:

@@ -32,6 +32,10 @@ class ObservedQueue(TaskQueue):
         """The status and the message of a task that was ever added."""
 
     @abc.abstractmethod
+    def cancel_of(self, task_id: str) -> tuple[str | None, str | None] | None:
+        """The reason for the cancel of a task, and who asked for it; None if nobody did."""
+
+    @abc.abstractmethod
     def leftovers_of(self, task_id: str) -> list[Leftover]:
         """What record_leftovers() recorded for a task, in order."""
 

@@ -35,6 +35,10 @@ class SqlQueue(task_queue.SqlTaskQueue, ObservedQueue):
         task = self._tasks.get(task_id)
         return Status(task.status), task.message
 
+    def cancel_of(self, task_id):
+        task = self._tasks.get(task_id)
+        return task.cancelled_at and (task.cancel_reason, task.cancelled_by)
+
     def open(self):
         return list(
             self.database.read(

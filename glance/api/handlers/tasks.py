@@ -165,6 +165,29 @@ def show(req: Request, services: Services) -> webob.Response:
 
 
 @handler
+def cancel(req: Request, services: Services) -> webob.Response:
+    """POST /v2/tasks/{task_id}/cancel: stop a task and undo what it did.
+
+    202  the task; it ends as a failure soon, or has ended if it had not begun. A
+         second request changes nothing
+    400  the body does not fit schemas.CANCEL, or the reason cannot be used
+    403  policy does not allow it
+    404  there is no such task, this caller may not see it, or it has expired
+    409  the task has ended, or is about to
+    415  there is a body, and the Content-Type is not JSON
+    """
+    req.context.require('tasks_api_access')
+    req.context.require('cancel_task')
+    wanted = body.read_optional(req, schemas.CANCEL)
+    task = services.tasks.cancel(
+        req.variables['task_id'], by=req.context.caller, reason=wanted.get('reason')
+    )
+    req.context.resource_uuid = task.id
+    LOG.info('Task %s is to be cancelled', task.id, extra={'action': 'task_cancel_requested'})
+    return webob.Response(status=202, json=views.as_json(task))
+
+
+@handler
 def delete(req: Request, services: Services) -> webob.Response:
     """DELETE /v2/tasks/{task_id}: always refused. An ended task is removed after it expires.
 

@@ -15,6 +15,7 @@ RULES = [
             {'path': '/v2/tasks/{task_id}', 'method': 'GET'},
             {'path': '/v2/tasks/{task_id}', 'method': 'DELETE'},
             {'path': '/v2/tasks/{task_id}/retry', 'method': 'POST'},
+            {'path': '/v2/tasks/{task_id}/cancel', 'method': 'POST'},
         ],
     ),
     policy.DocumentedRuleDefault(
@@ -28,6 +29,12 @@ RULES = [
             {'path': '/v2/tasks', 'method': 'POST'},
             {'path': '/v2/tasks/{task_id}/retry', 'method': 'POST'},
         ],
+    ),
+    policy.DocumentedRuleDefault(
+        'cancel_task',
+        '',
+        'Cancel a task.',
+        [{'path': '/v2/tasks/{task_id}/cancel', 'method': 'POST'}],
     ),
     policy.DocumentedRuleDefault(
         'get_task', '', 'Show a task.', [{'path': '/v2/tasks/{task_id}', 'method': 'GET'}]

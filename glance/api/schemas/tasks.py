@@ -14,6 +14,9 @@ _UUID = f'^{UUID.pattern}$'
 
 _OBJECT_OR_NULL = ['null', 'object']
 
+# Fields of a task whose cancel was requested. A list does not show them.
+CANCEL_REQUEST = ('cancelled_at', 'cancelled_by', 'cancel_reason')
+
 
 def _fields(types: Types) -> Schema:
     return {
@@ -53,6 +56,22 @@ def _fields(types: Types) -> Schema:
         },
         'created_at': {'type': 'string', 'description': 'Time at which the task was accepted.'},
         'updated_at': {'type': 'string', 'description': 'Time of the last change of the task.'},
+        'cancelled': {
+            'type': 'boolean',
+            'description': 'Whether the task has ended because a user cancelled it.',
+        },
+        'cancelled_at': {
+            'type': 'string',
+            'description': 'Time at which the cancel was requested.',
+        },
+        'cancelled_by': {
+            'type': 'string',
+            'description': 'ID of the user who requested the cancel.',
+        },
+        'cancel_reason': {
+            'type': 'string',
+            'description': 'Reason that the user gave for the cancel.',
+        },
         'self': {'type': 'string', 'readOnly': True, 'description': 'URL of the task.'},
         'schema': {'type': 'string', 'readOnly': True, 'description': 'URL of this schema.'},
     }
@@ -66,7 +85,7 @@ def task(types: Types) -> Schema:
 def collection(types: Types) -> Schema:
     """/v2/schemas/tasks."""
     fields = _fields(types)
-    for name in ('input', 'result', 'message'):
+    for name in ('input', 'result', 'message', *CANCEL_REQUEST):
         del fields[name]
     return {
         'name': 'tasks',
@@ -91,3 +110,11 @@ def _create() -> Schema:
 
 
 CREATE = body.validator(_create())
+
+CANCEL = body.validator(
+    {
+        'type': 'object',
+        'additionalProperties': False,
+        'properties': {'reason': {'type': ['null', 'string']}},
+    }
+)

@@ -12,10 +12,12 @@ PATH = '/v2/tasks'
 def as_json(task: Task) -> dict[str, typing.Any]:
     """A task shown by itself. A field without a value is left out."""
     shown = as_list_item(task)
-    for name in ('image_id', 'request_id', 'user_id', 'retry_of'):
+    for name in ('image_id', 'request_id', 'user_id', 'retry_of', 'cancelled_by', 'cancel_reason'):
         value = getattr(task, name)
         if value is not None:
             shown[name] = value
+    if task.cancelled_at is not None:
+        shown['cancelled_at'] = zulu(task.cancelled_at)
     return shown | {
         'input': task.input,
         'result': task.result,
@@ -38,6 +40,8 @@ def as_list_item(task: Task) -> dict[str, typing.Any]:
     }
     if task.expires_at is not None:
         shown['expires_at'] = zulu(task.expires_at)
+    if task.cancelled:
+        shown['cancelled'] = True
     return shown
 
 
@@ -47,6 +51,8 @@ def as_record(task: Task) -> dict[str, typing.Any]:
         'created_at': zoneless(task.created_at),
         'updated_at': zoneless(task.updated_at),
         'expires_at': zoneless(task.expires_at),
+        'cancelled_at': zoneless(task.cancelled_at),
+        'cancelled': task.cancelled,
         'deleted_at': None,
         'deleted': False,
     }

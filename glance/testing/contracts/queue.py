@@ -228,6 +228,58 @@ class TaskQueueContract:
         assert self.queue.cancel('t1')
         assert [held.cancel_requested for held in self.queue.held('a')] == [True]
 
+    def test_a_task_that_was_never_claimed_is_cancelled_at_once(self) -> None:
+        self.queue.add('t1')
+        assert self.queue.cancel('t1', reason='enough', by='me')
+        assert self.queue.open() == []
+        assert self.queue.status_of('t1') == (Status.FAILURE, str(errors.Cancelled()))
+        assert self.queue.cancel_of('t1') == ('enough', 'me')
+        assert self._claim() == []
+
+    def test_a_cancel_that_is_under_way_may_be_repeated_and_stays_the_first(self) -> None:
+        self.queue.add('t1')
+        [claim] = self._claim()
+        assert self.queue.cancel('t1', reason='first', by='me')
+        assert self.queue.cancel('t1', reason='second', by='you')
+        self.queue.fail(claim.lease, str(errors.Cancelled()))
+        assert self.queue.cancel('t1')  # it is being undone
+        assert self.queue.cancel_of('t1') == ('first', 'me')
+        self.queue.end(claim.lease)
+        assert not self.queue.cancel('t1')
+        assert self.queue.cancel_of('t1') == ('first', 'me')
+
+    def test_a_task_that_is_to_be_cancelled_was_cancelled_whatever_else_failed(self) -> None:
+        self.queue.add('t1')
+        [claim] = self._claim()
+        self.queue.cancel('t1')
+        cancelled = ('failure', str(errors.Cancelled()))
+        assert self.queue.fail(claim.lease, 'The disk is full.') == cancelled
+        assert self.queue.outcome(claim.lease) == cancelled
+
+    def test_a_task_that_fails_already_is_not_cancelled(self) -> None:
+        self.queue.add('t1')
+        [claim] = self._claim()
+        self.queue.fail(claim.lease, 'one')
+        assert not self.queue.cancel('t1', reason='late')
+        assert self.queue.outcome(claim.lease) == ('failure', 'one')
+        assert self.queue.cancel_of('t1') is None
+
+    def test_a_cancel_outlives_its_holder_and_goes_before_all_that_waits(self) -> None:
+        self.queue.add('t1')
+        [handed_back] = self._claim()
+        self.queue.add('t2')
+        self._claim('dead')
+        self.queue.add('t3', priority=5)
+        for task_id in ('t1', 't2'):
+            self.queue.cancel(task_id)
+        self.queue.release(handed_back.lease, Progress())
+        self.queue.expire(['dead'])
+        claims = self._claim(limit=2)
+        assert {(claim.lease, claim.cancel_requested) for claim in claims} == {
+            (Lease('t1', 2), True),
+            (Lease('t2', 2), True),
+        }
+
     def test_a_commit_is_final_and_can_be_repeated(self) -> None:
         self.queue.add('t1')
         [claim] = self._claim()

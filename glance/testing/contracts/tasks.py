@@ -122,6 +122,22 @@ class TaskRepositoryContract:
         task = self.tasks.get('t1')
         assert (task.status, task.message) == (Status.FAILURE, 'It was so.')
 
+    def test_who_cancelled_a_task_when_and_why_is_kept(self) -> None:
+        self._add('t1')
+        self._add('t2')
+        before = datetime.datetime.now(datetime.UTC)
+        self.queue.claim('me', 1, seconds=30, versions={'test': 1})
+        for task_id in ('t1', 't2'):
+            self.queue.cancel(task_id, reason='Ein Grund: \U0001f4a5', by='me')
+        runs, never_begun = self.tasks.get('t1'), self.tasks.get('t2')
+        assert (runs.status, runs.cancelled) == (Status.PROCESSING, False)
+        assert (never_begun.status, never_begun.cancelled) == (Status.FAILURE, True)
+        assert never_begun.message == str(errors.Cancelled())
+        for task in (runs, never_begun):
+            assert (task.cancel_reason, task.cancelled_by) == ('Ein Grund: \U0001f4a5', 'me')
+            assert task.cancelled_at is not None
+            assert before <= task.cancelled_at <= datetime.datetime.now(datetime.UTC)
+
     def test_pages_follow_each_other_the_newest_first(self) -> None:
         for number in range(5):
             self._add(f't{number}', minute=number)

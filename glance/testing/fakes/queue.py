@@ -55,6 +55,7 @@ class FakeQueue(ObservedQueue):
 
     tasks    each task ever added, and its (Status, message)
     results  each task that has succeeded, and its result
+    cancels  each task that was to be cancelled, with the reason and the user
     """
 
     def __init__(self) -> None:
@@ -62,6 +63,7 @@ class FakeQueue(ObservedQueue):
         self._left: dict[str, list[Leftover]] = {}
         self.tasks: dict[str, tuple[Status, str]] = {}
         self.results: dict[str, dict[str, typing.Any]] = {}
+        self.cancels: dict[str, tuple[str | None, str | None]] = {}
         self._changed = threading.Condition()
 
     def add(
@@ -98,6 +100,9 @@ class FakeQueue(ObservedQueue):
 
     def status_of(self, task_id: str) -> tuple[Status, str]:
         return self.tasks[task_id]
+
+    def cancel_of(self, task_id: str) -> tuple[str | None, str | None] | None:
+        return self.cancels.get(task_id)
 
     def open(self) -> list[str]:
         return list(self._rows)
@@ -137,7 +142,7 @@ class FakeQueue(ObservedQueue):
                 free = suspect[:1]
             else:
                 free = [row for row in free if row not in suspect]
-            free.sort(key=lambda row: (-row.entry.priority, row.posted))
+            free.sort(key=lambda row: (not row.cancel_requested, -row.entry.priority, row.posted))
             return [self._take(row, holder, now + seconds) for row in free[:limit]]
 
     def _is_suspect(self, task_id: str) -> bool:
@@ -248,7 +253,8 @@ class FakeQueue(ObservedQueue):
         with self._changed:
             row = self._fenced(lease)
             if row.outcome is None:
-                row.outcome, row.message = Outcome.FAILURE, message
+                row.outcome = Outcome.FAILURE
+                row.message = str(errors.Cancelled()) if row.cancel_requested else message
             return row.outcome, row.message
 
     def outcome(self, lease: Lease) -> tuple[str | None, str]:
@@ -308,12 +314,19 @@ class FakeQueue(ObservedQueue):
             self._changed.notify_all()
         self.on_end(lease.task_id)
 
-    def cancel(self, task_id: str) -> bool:
+    def cancel(self, task_id: str, *, reason: str | None = None, by: str | None = None) -> bool:
         with self._changed:
             row = self._rows.get(task_id)
-            if row is None or row.outcome is not None:
+            if row is None or row.cancel_requested:
+                return row is not None
+            if row.outcome is not None:
                 return False
+            self.cancels[task_id] = reason, by
             row.cancel_requested = True
+            if row.number == 0:
+                self.tasks[task_id] = (Status.FAILURE, str(errors.Cancelled()))
+                del self._rows[task_id]
+            self._changed.notify_all()
             return True
 
     def _fenced(self, lease: Lease) -> _Row:

@@ -101,7 +101,15 @@ class FakeTaskRepository(TaskRepository):
 
     def _current(self, task: Task) -> Task:
         status, message = self._queue.status_of(task.id)
-        return dataclasses.replace(task, status=status, message=message)
+        task = dataclasses.replace(task, status=status, message=message)
+        asked = self._queue.cancel_of(task.id)
+        if asked is not None:
+            reason, user_id = asked
+            now = datetime.datetime.now(datetime.UTC)
+            task = dataclasses.replace(
+                task, cancelled_at=now, cancelled_by=user_id, cancel_reason=reason
+            )
+        return task
 
 
 def _is_expired(task: Task) -> bool:

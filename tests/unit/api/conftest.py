@@ -44,6 +44,7 @@ class Tasks:
         self.kept = {}
         self.listings = []
         self.waits = []
+        self.cancels = []
         self.error = None
 
     def add(self, **fields):
@@ -74,6 +75,10 @@ class Tasks:
         if task_id not in self.kept:
             raise errors.TaskNotFound(task_id)
         return self.kept[task_id]
+
+    def cancel(self, task_id, *, by, reason=None):
+        self.cancels.append((task_id, by.user_id, reason))
+        return self.get(task_id, by=by)
 
     def list(self, listing, *, by):
         self.listings.append(listing)

@@ -340,6 +340,10 @@ def test_the_tasks_of_an_image_are_whole_records(call, services):
                 'deleted_at': None,
                 'deleted': False,
                 'retry_of': None,
+                'cancelled': False,
+                'cancelled_at': None,
+                'cancelled_by': None,
+                'cancel_reason': None,
             }
         ]
     }
@@ -364,7 +368,15 @@ def test_who_sees_an_image_sees_its_tasks_without_access_to_the_tasks_api(
 
 def test_the_schema_of_a_task_names_every_field_that_is_shown(call, services):
     services.tasks.add(
-        expires_at=LATER, image_id=IMAGE, request_id='r', user_id='u', retry_of=OTHER
+        retry_of=OTHER,
+        status=Status.FAILURE,
+        expires_at=LATER,
+        image_id=IMAGE,
+        request_id='r',
+        user_id='u',
+        cancelled_at=LATER,
+        cancelled_by='u',
+        cancel_reason='no',
     )
     schema = call('GET', '/v2/schemas/task').json
     assert set(schema) == {'name', 'properties'}
@@ -381,7 +393,8 @@ def test_the_schema_of_the_list_leaves_out_what_the_list_does(call):
     schema = call('GET', '/v2/schemas/tasks').json
     assert set(schema['properties']) == {'tasks', 'schema'}
     items = schema['properties']['tasks']['items']['properties']
-    assert {'input', 'result', 'message'}.isdisjoint(items)
+    assert {'input', 'result', 'message', 'cancel_reason'}.isdisjoint(items)
+    assert 'cancelled' in items
     assert schema['links'] == [{'rel': 'describedby', 'href': '{schema}'}]
 
 

@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from glance.domain import errors
-from glance.domain.task import NEXT, Status, Task, before
+from glance.domain.task import MAX_REASON, NEXT, Status, Task, before, parse_reason
 
 
 def a_task(status=Status.PENDING):
@@ -49,3 +49,35 @@ def test_before_is_the_table_read_backwards():
     assert {(a, b) for b in Status for a in before(b)} == {
         (a, b) for a, later in NEXT.items() for b in later
     }
+
+
+@pytest.mark.parametrize(
+    'given', ['x' * MAX_REASON, 'é' * (MAX_REASON // 2), 'Wegen \u202e"; --', ' ']
+)
+def test_a_reason_for_a_cancel_is_text_of_a_kib(given):
+    assert parse_reason(given) == given
+
+
+@pytest.mark.parametrize('given', [None, ''])
+def test_an_empty_reason_is_none(given):
+    assert parse_reason(given) is None
+
+
+@pytest.mark.parametrize('given', ['x' * (MAX_REASON + 1), 'é' * (MAX_REASON // 2) + 'x'])
+def test_a_longer_reason_is_refused(given):
+    with pytest.raises(errors.Invalid, match='"reason" is longer than 1024 bytes'):
+        parse_reason(given)
+
+
+@pytest.mark.parametrize('control', ['\0', '\n', '\r', '\t', '\x1b', '\x7f', '\x85'])
+def test_a_reason_with_control_characters_is_refused(control):
+    with pytest.raises(errors.Invalid, match='"reason" must not contain control characters'):
+        parse_reason(f'why{control}')
+
+
+def test_only_a_failure_was_cancelled():
+    task = a_task(Status.PROCESSING)
+    task.cancelled_at = task.created_at
+    assert not task.cancelled
+    task.fail('No.')
+    assert task.cancelled

@@ -333,7 +333,9 @@ def test_a_task_without_an_attempt_left_is_discarded_with_upgraded_work(upgradin
 
 def test_a_task_that_was_to_be_cancelled_is_not_run_with_upgraded_work(upgrading):
     task = upgrading(renamed)
+    task.leave()
     task.queue.cancel('t1')
     status, _message = task.run()
     assert (status, task.runner.works) == ('failure', [])
+    assert task.discarded == [{'new': [1], 'was': 1}]
     assert task.has_ended

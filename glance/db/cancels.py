@@ -1,0 +1,73 @@
+"""What a request to cancel a task writes."""
+
+import sqlalchemy as sa
+
+from glance.db import entries, task_repository
+from glance.db.models import task_queue, tasks, utcnow
+from glance.domain import errors
+from glance.domain.task import Status
+
+# Of a task that is to be cancelled: it is claimed before all others, and without a pause.
+FIRST = 2**31 - 1
+_PAUSE_IS_OVER = 0.0
+
+_c = task_queue.c
+
+# The lock keeps the entry from being claimed, and the run from ending the task, until the commit.
+_SELECT_STATE = (
+    sa.select(_c.lease, _c.outcome, _c.cancel_requested)
+    .where(_c.task_id == sa.bindparam('entry'))
+    .with_for_update()
+)
+_RECORD_REQUEST = (
+    sa.update(tasks)
+    .where(tasks.c.id == sa.bindparam('task'))
+    .values(
+        cancelled_at=sa.bindparam('at'),
+        cancelled_by=sa.bindparam('user'),
+        cancel_reason=sa.bindparam('why'),
+        updated_at=sa.bindparam('at'),
+    )
+)
+_REQUEST_CANCEL = (
+    sa.update(task_queue)
+    .where(_c.task_id == sa.bindparam('entry'))
+    .values(cancel_requested=True, priority=FIRST, touched=_PAUSE_IS_OVER)
+)
+
+
+def request(
+    connection: sa.Connection,
+    task_id: str,
+    *,
+    reason: str | None,
+    by: str | None,
+    time_to_live: int,
+) -> bool:
+    """TaskQueue.cancel() in a transaction.
+
+    time_to_live  hours for which an ended task can be read
+    """
+    state = connection.execute(_SELECT_STATE, {'entry': task_id}).one_or_none()
+    if state is None:
+        return False
+    if state.cancel_requested:
+        return True
+    if state.outcome is not None:
+        return False
+    connection.execute(
+        _RECORD_REQUEST, {'task': task_id, 'at': utcnow(), 'user': by, 'why': reason}
+    )
+    if state.lease:
+        connection.execute(_REQUEST_CANCEL, {'entry': task_id})
+        return True
+    # It was never claimed, so it owns nothing, and no runner is needed to end it.
+    task_repository.end(
+        connection,
+        task_id,
+        Status.FAILURE,
+        message=str(errors.Cancelled()),
+        time_to_live=time_to_live,
+    )
+    entries.delete(connection, task_id)
+    return True

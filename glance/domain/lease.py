@@ -17,6 +17,7 @@ claim continues.
       Lacking       this process lacks descriptors or memory
       Stalled       no progress for stall_timeout
         RunBroke      an error of the service itself ended the run
+        CancelIgnored a step went on although its task is to be cancelled
       Ended         the task has ended already; there is nothing to do
 
 Hung is an Exception: it ends one undo, and the other undos still run.
@@ -82,6 +83,10 @@ class Stalled(Drop):
 
 class RunBroke(Stalled):
     """An error of the service itself ended the run; counts as an attempt."""
+
+
+class CancelIgnored(Stalled):
+    """A step went on although its task is to be cancelled. The next claim only discards."""
 
 
 class Ended(Drop):

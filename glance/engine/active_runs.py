@@ -11,7 +11,7 @@ import typing
 from glance import threads
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome
-from glance.domain.lease import Drop, Hung, Lease, LostLease, Progress, Stalled
+from glance.domain.lease import Drop, Lease, LostLease, Progress, Stalled
 from glance.engine.step_slots import StepSlots
 from glance.interfaces.executor import RunControl
 
@@ -31,13 +31,20 @@ class Run:
     removing: bool = False  # the thread of the run removes things; no step thread is in use
     spent: bool = False  # no attempt is left: an undo that hangs is abandoned
     progress_at: float = dataclasses.field(default_factory=time.monotonic)
+    told_at: float | None = None  # time.monotonic() at which the run was told of its cancel
     at_work: set[typing.Any] = dataclasses.field(default_factory=set)  # threads inside a step
+    undoing: set[typing.Any] = dataclasses.field(default_factory=set)  # those that undo or remove
     # By thread: the error that was raised in it, or will be when its step returns.
     interrupted: dict[typing.Any, BaseException] = dataclasses.field(default_factory=dict)
 
     @property
     def stalled(self) -> bool:
         return isinstance(self.stop, Stalled)
+
+    @property
+    def doing(self) -> set[typing.Any]:
+        """The threads that a cancel may interrupt."""
+        return self.at_work - self.undoing
 
     @property
     def best_progress(self) -> Progress:
@@ -123,14 +130,19 @@ class ActiveRuns(RunControl):
         return self._slots.are_taken_by(self.stuck())
 
     @contextlib.contextmanager
-    def at_work(self, lease: Lease) -> collections.abc.Iterator[None]:
+    def at_work(self, lease: Lease, *, undoing: bool = False) -> collections.abc.Iterator[None]:
         run = self.get(lease)
         thread = threads.current()
-        if not run.removing:
-            self._slots.begin(thread, functools.partial(self._raise_drop, run))
+        # A cancelled task ends soon, however many steps are at work: its undo does not wait.
+        if not run.removing and not (undoing and run.cancelled):
+            self._slots.begin(thread, functools.partial(self._raise_in_line, run, undoing))
         run.progress_at = time.monotonic()
         run.at_work.add(thread)
+        if undoing:
+            run.undoing.add(thread)
         try:
+            if run.cancelled and not undoing:
+                raise errors.Cancelled  # cancel() may have come just before this thread was added
             yield
         except Drop:
             raise
@@ -145,6 +157,7 @@ class ActiveRuns(RunControl):
                 raise run.interrupted[thread]
         finally:
             run.at_work.discard(thread)
+            run.undoing.discard(thread)
             run.interrupted.pop(thread, None)
             self._slots.end(thread)
 
@@ -155,18 +168,35 @@ class ActiveRuns(RunControl):
         return self._slots.away(thread)
 
     @staticmethod
-    def _raise_drop(run: Run) -> None:
+    def _raise_in_line(run: Run, undoing: bool) -> None:
         if run.stop is not None:
             raise run.stop
+        if run.cancelled and not undoing:
+            raise errors.Cancelled
 
-    def interrupt(self, run: Run, kind: type[Drop] | type[Hung]) -> bool:
+    def cancel(self, run: Run, kind: type[BaseException] = errors.Cancelled) -> bool:
+        """Let a run fail, or be dropped if that is the kind. Interrupts no undo.
+
+        Returns what interrupt() returns.
+        """
+        run.cancelled = True
+        return self.interrupt(run, kind, run.doing)
+
+    def interrupt(
+        self,
+        run: Run,
+        kind: type[BaseException],
+        only: collections.abc.Iterable[typing.Any] | None = None,
+    ) -> bool:
         """Raise an error of this class in all threads that are inside a step of a run.
+
+        only  in these of them
 
         Returns False if there is no such thread, or if one of them cannot be
         interrupted. That one gets the error when its step returns.
         """
         raised: list[bool] = []
-        for thread in list(run.at_work):
+        for thread in list(run.at_work if only is None else only):
             if thread in run.at_work:  # its step may have ended meanwhile
                 run.interrupted[thread] = error = kind()
                 raised.append(threads.interrupt(thread, error))

@@ -18,6 +18,7 @@ from glance.domain import errors, own_lack
 from glance.domain.entry import Claim, Outcome, plain_work
 from glance.domain.lease import (
     Acquitted,
+    CancelIgnored,
     DatabaseGone,
     Drop,
     Ended,
@@ -74,6 +75,10 @@ DROP_MESSAGES = {
     ),
     RunBroke: (
         'The run of task %s was stopped by an unexpected error; another run will continue it'
+    ),
+    CancelIgnored: (
+        'The run of task %s was stopped because a step went on although the task is cancelled; '
+        'another run will undo it'
     ),
     Ended: 'Task %s has already succeeded; another run will clean up after it',
     Drop: 'The run of task %s was stopped; another run will continue it',

@@ -113,7 +113,7 @@ def remove(
     """
     for remaining in reversed(range(UNDO_TRIES)):
         try:
-            with toolbox.current().runs.at_work(lease):
+            with toolbox.current().runs.at_work(lease, undoing=True):
                 take_away()
             return
         except Exception as error:

@@ -103,12 +103,17 @@ class RunControl(abc.ABC):
         """
 
     @abc.abstractmethod
-    def at_work(self, lease: Lease) -> contextlib.AbstractContextManager[None]:
+    def at_work(
+        self, lease: Lease, *, undoing: bool = False
+    ) -> contextlib.AbstractContextManager[None]:
         """A context for a thread while it does or undoes a step.
+
+        undoing  whether it undoes a step, or removes something
 
         If the run is given up, its Drop is raised in that thread at once. A thread
         that cannot be interrupted gets it when it leaves the context. If no attempt
-        is left, Hung is raised instead.
+        is left, Hung is raised instead. If the task is cancelled, Cancelled is
+        raised in the same way, unless the thread is undoing.
         """
 
     @abc.abstractmethod

@@ -9,10 +9,11 @@ from glance.domain.lease import HandBack
 from glance.domain.leftover import Leftover
 from glance.domain.suspects import MAX_DEATHS, SUSPECT_DEATHS
 from glance.domain.task import Status
+from glance.testing.contracts.executor_cancels import CancelContract
 from glance.testing.contracts.executor_stalls import StallContract
 
 
-class ExecutorContract(StallContract):
+class ExecutorContract(CancelContract, StallContract):
     """Mix in; define make_executor() as ExecutorSetup describes it."""
 
     def test_a_task_nobody_announced_is_run_all_the_same(self) -> None:
@@ -100,24 +101,6 @@ class ExecutorContract(StallContract):
         assert self.queue.status_of('t1') == (Status.PROCESSING, '')
         assert self.queue.held('another')[0].lease == claim.lease
         assert self.gate.undone == []
-
-    def test_a_cancel_is_heard_though_nobody_announced_it(self) -> None:
-        self.executor.start()
-        self.gate.hold()
-        self.queue.add('t1')
-        self.gate.await_entered(1)
-        assert self.queue.cancel('t1')
-        self.gate.release()
-        assert self.queue.end_of('t1') == Status.FAILURE
-        assert self.queue.status_of('t1')[1] == str(errors.Cancelled())
-        assert ('t1', 'first') in self.gate.undone
-
-    def test_a_pending_task_can_be_cancelled(self) -> None:
-        self.queue.add('t1')
-        self.queue.cancel('t1')
-        self.executor.start()
-        assert self.queue.end_of('t1') == Status.FAILURE
-        assert self.gate.done == []
 
     def test_what_does_not_end_within_grace_is_handed_back(self) -> None:
         self.executor.start()

@@ -15,7 +15,9 @@ class FakeRunControl(RunControl):
     def progress(self, lease: Lease, bytes_done: int | None = None) -> None:
         self.reported.append(bytes_done)
 
-    def at_work(self, lease: Lease) -> contextlib.AbstractContextManager[None]:
+    def at_work(
+        self, lease: Lease, *, undoing: bool = False
+    ) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def waiting(self, lease: Lease) -> contextlib.AbstractContextManager[None]:

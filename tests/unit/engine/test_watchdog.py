@@ -1,12 +1,17 @@
 """Which runs are given up, and what becomes of those that only wait."""
 
+import threading
+
 import pytest
 
-from glance.domain.lease import NoFreeThread, Stalled
+from glance import threads
+from glance.domain import errors
+from glance.domain.lease import CancelIgnored, NoFreeThread, Stalled
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.lease_policy import LeasePolicy
-from glance.engine.watchdog import Watchdog
+from glance.engine.watchdog import CANCEL_TIMEOUT, Watchdog
 from glance.testing.fakes.queue import FakeQueue
+from glance.testing.observed_queue import PATIENCE
 
 
 class Watched:
@@ -117,3 +122,76 @@ def test_progress_that_a_later_claim_can_use_is_noted_before_the_next_renewal(st
         )
     finally:
         watched.watch.stop(5)
+
+
+class TestCancel:
+    """What a run does that is told of its cancel."""
+
+    def run_of(self, watched):
+        [run] = watched.runs
+        assert watched.queue.cancel('t1')
+        return run
+
+    def notice(self, watched, run, *, seconds=0.0):
+        """Look for cancels, so many seconds after the run was told of its own."""
+        if run.told_at is not None:
+            run.told_at -= seconds
+        watched.watch._notice_cancels()
+
+    def test_a_run_that_looks_by_itself_fails(self):
+        watched = Watched('t1', step_threads=None)
+        run = self.run_of(watched)
+        self.notice(watched, run)
+        with pytest.raises(errors.Cancelled):
+            watched.runs.raise_if_stopped(run.claim.lease)
+        with pytest.raises(errors.Cancelled), watched.runs.at_work(run.claim.lease):
+            pytest.fail('a step began')
+
+    def test_a_step_that_goes_on_is_dropped_and_its_entry_given_back(self):
+        watched = Watched('t1', step_threads=None)
+        run = self.run_of(watched)
+
+        def go_on():
+            with watched.runs.at_work(run.claim.lease):
+                self.notice(watched, run)
+                self.notice(watched, run, seconds=CANCEL_TIMEOUT / 2)
+                assert run.stop is None
+                self.notice(watched, run, seconds=CANCEL_TIMEOUT)
+                [claim] = watched.queue.claim('them', 1, seconds=30, versions={'test': 1})
+                assert claim.cancel_requested
+
+        with pytest.raises(CancelIgnored):
+            go_on()
+
+    def test_an_undo_takes_as_long_as_it_takes(self):
+        watched = Watched('t1', step_threads=None)
+        run = self.run_of(watched)
+        with watched.runs.at_work(run.claim.lease, undoing=True):
+            for _ in range(3):
+                self.notice(watched, run, seconds=CANCEL_TIMEOUT)
+        assert run.stop is None
+        assert watched.queue.held('us')
+
+    @pytest.mark.green
+    def test_a_step_that_waits_is_interrupted_and_an_undo_is_not(self):
+        watched = Watched('t1', step_threads=None)
+        run = self.run_of(watched)
+        never, interrupted = threading.Event(), []
+
+        def wait(undoing):
+            try:
+                with watched.runs.at_work(run.claim.lease, undoing=undoing):
+                    never.wait()
+            except errors.Cancelled:
+                interrupted.append(undoing)
+
+        pool = threads.pool(2)
+        waits = [pool.submit(wait, undoing) for undoing in (True, False)]
+        watched.queue.wait_until(lambda: len(run.at_work) == 2, every=0.01)
+        self.notice(watched, run)
+        waits[1].result(PATIENCE)
+        self.notice(watched, run, seconds=CANCEL_TIMEOUT)
+        assert (interrupted, waits[0].done()) == ([False], False)
+        never.set()
+        waits[0].result(PATIENCE)
+        assert (interrupted, run.stop) == ([False], None)

@@ -7,15 +7,14 @@ from glance.db.models import task_queue, tasks, utcnow
 from glance.domain import errors
 from glance.domain.task import Status
 
-# Of a task that is to be cancelled: it is claimed before all others, and without a pause.
+# The priority of a task that is to be cancelled: it is claimed before all others.
 FIRST = 2**31 - 1
-_PAUSE_IS_OVER = 0.0
 
 _c = task_queue.c
 
 # The lock keeps the entry from being claimed, and the run from ending the task, until the commit.
 _SELECT_STATE = (
-    sa.select(_c.lease, _c.outcome, _c.cancel_requested)
+    sa.select(_c.lease, _c.outcome, _c.attempts, _c.cancel_requested)
     .where(_c.task_id == sa.bindparam('entry'))
     .with_for_update()
 )
@@ -32,8 +31,9 @@ _RECORD_REQUEST = (
 _REQUEST_CANCEL = (
     sa.update(task_queue)
     .where(_c.task_id == sa.bindparam('entry'))
-    .values(cancel_requested=True, priority=FIRST, touched=_PAUSE_IS_OVER)
+    .values(cancel_requested=True, priority=FIRST)
 )
+_REQUEST_WITHOUT_PAUSE = _REQUEST_CANCEL.values(touched=0.0)
 
 
 def request(
@@ -59,7 +59,9 @@ def request(
         _RECORD_REQUEST, {'task': task_id, 'at': utcnow(), 'user': by, 'why': reason}
     )
     if state.lease:
-        connection.execute(_REQUEST_CANCEL, {'entry': task_id})
+        # After an attempt, the next one waits for a while. There is none to wait for any more.
+        statement = _REQUEST_WITHOUT_PAUSE if state.attempts else _REQUEST_CANCEL
+        connection.execute(statement, {'entry': task_id})
         return True
     # It was never claimed, so it owns nothing, and no runner is needed to end it.
     task_repository.end(

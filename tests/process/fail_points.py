@@ -8,7 +8,7 @@ and nobody could take over.
 
 The points lie before and after each step, each undo, each remembering of a
 step, the post, the claim, the putting of bytes into a store, the noting of a
-failure, the commit and the two halves of tidying up. They are made here,
+failure, the request of a cancel, the commit and the two halves of tidying up. They are made here,
 around what the service calls, so that it carries none of them itself; a new
 step has its points at once.
 """
@@ -41,6 +41,7 @@ def targets():
         'claim': (SqlTaskQueue, 'claim'),
         'remember': (SqlLogbook, 'save'),
         'fail': (SqlTaskQueue, 'fail'),
+        'cancel': (SqlTaskQueue, 'cancel'),
         'put': (FilesystemStore, 'add'),
         'commit': (SqlTaskQueue, 'finish'),
         'tidy-staging': (FolderStaging, 'remove'),

@@ -17,11 +17,12 @@ STEPS = [step.name for step in import_image.ImportImage.flow.all_steps()]
 # Around the transactions that decide what the next claim does.
 DECISIVE = ('after-post', 'after-claim', 'after-remember', 'after-commit', 'after-fail')
 FAILING = 'check'  # the step that ends a run that fails
-# What a run that succeeds, or one that fails, never passes. Parts of the names of points:
-# "do-store" is also part of "undo-store".
+# What a run that succeeds, or one that fails, never passes; test_cancel.py has those that are
+# cancelled. Parts of the names of points: "do-store" is also part of "undo-store".
 NEVER = {
-    'success': ('undo-', '-fail'),
+    'success': ('undo-', '-fail', '-cancel'),
     'failure': (
+        '-cancel',
         f'after-do-{FAILING}',
         *(f'do-{later}' for later in STEPS[STEPS.index(FAILING) + 1 :]),
         '-put',

@@ -230,6 +230,8 @@ class ActiveRuns(RunControl):
         run = self.get(lease)
         if run.stop is not None:
             raise run.stop
+        if run.removing or threads.current() in run.undoing:
+            return  # what fails is undone to its end
         if run.failing:
             raise errors.TaskFailed(run.claim.message)
         if run.cancelled:

@@ -130,7 +130,10 @@ class RunControl(abc.ABC):
 
     @abc.abstractmethod
     def raise_if_stopped(self, lease: Lease) -> None:
-        """Raises the Drop if the run should stop, or the error with which it should fail."""
+        """Raises the Drop if the run should stop, or the error with which it should fail.
+
+        A thread that undoes or removes something gets only Drops.
+        """
 
 
 class RunResult(enum.Enum):

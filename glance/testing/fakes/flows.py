@@ -118,6 +118,8 @@ class GatedStep(Step):
 
     def undo(self, lease: Lease) -> None:
         self._gate.meet(lease.task_id, f'undo {self.name}')
+        if self._runs is not None:
+            self._runs().progress(lease)
         self._gate.undone.append((lease.task_id, self.name))
 
     def leftovers(self, lease: Lease) -> list[Leftover]:

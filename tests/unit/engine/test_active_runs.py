@@ -37,6 +37,19 @@ def test_a_told_run_hears_it_at_its_next_look():
         runs.progress(run.claim.lease, 1)
 
 
+def test_a_cancelled_or_failing_run_undoes_and_removes_to_the_end():
+    runs = ActiveRuns()
+    run = runs.begin(a_claim(cancel_requested=True))
+    lease = run.claim.lease
+    with runs.at_work(lease, undoing=True):
+        runs.progress(lease)
+    run.removing = True
+    runs.progress(lease)
+    run.stop = HandBack()
+    with pytest.raises(HandBack):
+        runs.progress(lease)
+
+
 def test_a_cancelled_run_fails():
     runs = ActiveRuns()
     run = runs.begin(a_claim(cancel_requested=True))

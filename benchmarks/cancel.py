@@ -2,8 +2,8 @@
 
 Each run posts an import of a source that this script serves on the loopback, waits
 until so many bytes are staged, cancels the task over HTTP, and asks for it until it
-has ended. The points at which the runs are cancelled go from 1 MiB to nine tenths of the
-size, by equal factors. A run counts as over when the task has ended and no file of it is
+has ended. The points at which the runs are cancelled go from 1 MiB to a part of the size
+(--last), by equal factors. A run counts as over when the task has ended and no file of it is
 left.
 """
 
@@ -22,7 +22,6 @@ QUESTION = __doc__.split('\n', 1)[0]
 WAYS = {'eventlet': {'task': {'task_executor': 'eventlet'}}, 'taskflow': {}}
 PIECE = bytes(range(256)) * 1024
 FIRST = 2**20  # bytes staged at the first cancel
-LAST = 0.9  # of the size, at the last one
 PATIENCE = 600  # seconds for one run
 
 
@@ -34,9 +33,9 @@ def page(size):
     return lambda _request: Answer(pieces(), announced=size)
 
 
-def points(size, runs):
-    """How many bytes are staged when each run is cancelled."""
-    factor = (size * LAST / FIRST) ** (1 / max(1, runs - 1))
+def points(last, runs):
+    """How many bytes are staged when each run is cancelled; last: at the last one."""
+    factor = (last / FIRST) ** (1 / max(1, runs - 1))
     return [int(FIRST * factor**run) for run in range(runs)]
 
 
@@ -79,10 +78,10 @@ def await_true(true):
 
 def one_run(service, url, point):
     """Seconds from the cancel to the end of the task, and until nothing of it was left."""
-    client = Client(service)
     wanted = {'import_from': url, 'import_from_format': 'raw', 'image_properties': {}}
-    task = client.call('POST', '/v2/tasks', {'type': 'import', 'input': wanted})
+    task = Client(service).call('POST', '/v2/tasks', {'type': 'import', 'input': wanted})
     await_true(lambda: staged(service) >= point)
+    client = Client(service)  # by now the service has closed an idle connection
     began = time.monotonic()
     client.call('POST', f'/v2/tasks/{task["id"]}/cancel', {'reason': 'measured'})
 
@@ -111,6 +110,7 @@ def main(argv=None):
     parser = harness.parser(__doc__)
     parser.add_argument('--mib', type=int, default=4096)
     parser.add_argument('--runs', type=int, default=50)
+    parser.add_argument('--last', type=float, default=0.9, help='part of the size')
     parser.add_argument('--ways', nargs='+', choices=list(WAYS), default=list(WAYS))
     parser.add_argument('--folder', type=pathlib.Path, help='where the service has its files')
     arguments = parser.parse_args(argv)
@@ -127,11 +127,16 @@ def main(argv=None):
             with harness.Service(WAYS[way], source_port=source.port, state=state) as service:
                 runs = [
                     one_run(service, f'{source.url}/large', point)
-                    for point in points(size, arguments.runs)
+                    for point in points(size * arguments.last, arguments.runs)
                 ]
             ended, clean = zip(*runs, strict=True)
             results[way] = {'ended': seconds(ended), 'nothing_left': seconds(clean)}
-    settings = {'mib': arguments.mib, 'runs': arguments.runs, 'database': 'sqlite'}
+    settings = {
+        'mib': arguments.mib,
+        'runs': arguments.runs,
+        'last': arguments.last,
+        'database': 'sqlite',
+    }
     harness.report(arguments, QUESTION, settings, results)
     return 0
 

@@ -11,7 +11,7 @@ import typing
 from glance import threads
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome
-from glance.domain.lease import Drop, Lease, LostLease, Progress, Stalled
+from glance.domain.lease import DatabaseGone, Drop, Lease, LostLease, Progress, Stalled
 from glance.engine.step_slots import StepSlots
 from glance.interfaces.executor import RunControl
 
@@ -144,7 +144,10 @@ class ActiveRuns(RunControl):
             if run.cancelled and not undoing:
                 raise errors.Cancelled  # cancel() may have come just before this thread was added
             yield
-        except Drop:
+        except Drop as drop:
+            # A connection to the database that is interrupted is closed.
+            if isinstance(drop, DatabaseGone) and thread in run.interrupted:
+                raise run.interrupted[thread] from drop
             raise
         except BaseException as error:
             # Libraries replace the error that interrupts them with one of their own.

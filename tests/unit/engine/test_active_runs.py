@@ -7,7 +7,7 @@ import pytest
 from glance import threads
 from glance.domain import errors
 from glance.domain.entry import Claim
-from glance.domain.lease import HandBack, Lease, LostLease, Progress, Stalled
+from glance.domain.lease import DatabaseGone, HandBack, Lease, LostLease, Progress, Stalled
 from glance.engine.active_runs import ActiveRuns
 
 
@@ -35,6 +35,28 @@ def test_a_told_run_hears_it_at_its_next_look():
     run.stop = HandBack()
     with pytest.raises(HandBack):
         runs.progress(run.claim.lease, 1)
+
+
+def break_when_cancelled(runs, run, error):
+    """A step that is cancelled while it does not wait, and fails then."""
+    with runs.at_work(run.claim.lease):
+        runs.cancel(run)
+        raise error
+
+
+@pytest.mark.parametrize('raised', [OSError(), DatabaseGone()])
+def test_what_comes_of_an_interrupt_is_what_it_was_for(raised):
+    runs = ActiveRuns()
+    run = runs.begin(a_claim())
+    with pytest.raises(errors.Cancelled):
+        break_when_cancelled(runs, run, raised)
+
+
+def test_a_lost_lease_is_one_though_its_task_is_cancelled():
+    runs = ActiveRuns()
+    run = runs.begin(a_claim())
+    with pytest.raises(LostLease):
+        break_when_cancelled(runs, run, LostLease())
 
 
 def test_a_cancelled_or_failing_run_undoes_and_removes_to_the_end():

@@ -1,5 +1,7 @@
 """What a request to cancel a task writes."""
 
+import enum
+
 import sqlalchemy as sa
 
 from glance.db import entries, task_repository
@@ -36,6 +38,14 @@ _REQUEST_CANCEL = (
 _REQUEST_WITHOUT_PAUSE = _REQUEST_CANCEL.values(touched=0.0)
 
 
+class Answer(enum.Enum):
+    """What has become of a request."""
+
+    REFUSED = 'refused'  # the task has ended, or has an outcome
+    ACCEPTED = 'accepted'  # now or by an earlier request; the task will end
+    ENDED = 'ended'  # the request has ended the task
+
+
 def request(
     connection: sa.Connection,
     task_id: str,
@@ -43,18 +53,18 @@ def request(
     reason: str | None,
     by: str | None,
     time_to_live: int,
-) -> bool:
+) -> Answer:
     """TaskQueue.cancel() in a transaction.
 
     time_to_live  hours for which an ended task can be read
     """
     state = connection.execute(_SELECT_STATE, {'entry': task_id}).one_or_none()
     if state is None:
-        return False
+        return Answer.REFUSED
     if state.cancel_requested:
-        return True
+        return Answer.ACCEPTED
     if state.outcome is not None:
-        return False
+        return Answer.REFUSED
     connection.execute(
         _RECORD_REQUEST, {'task': task_id, 'at': utcnow(), 'user': by, 'why': reason}
     )
@@ -62,7 +72,7 @@ def request(
         # After an attempt, the next one waits for a while. There is none to wait for any more.
         statement = _REQUEST_WITHOUT_PAUSE if state.attempts else _REQUEST_CANCEL
         connection.execute(statement, {'entry': task_id})
-        return True
+        return Answer.ACCEPTED
     # It was never claimed, so it owns nothing, and no runner is needed to end it.
     task_repository.end(
         connection,
@@ -72,4 +82,4 @@ def request(
         time_to_live=time_to_live,
     )
     entries.delete(connection, task_id)
-    return True
+    return Answer.ENDED

@@ -325,9 +325,12 @@ class SqlTaskQueue(TaskQueue):
         self.on_end(lease.task_id)
 
     def cancel(self, task_id: str, *, reason: str | None = None, by: str | None = None) -> bool:
-        def request(connection: sa.Connection) -> bool:
+        def request(connection: sa.Connection) -> cancels.Answer:
             return cancels.request(
                 connection, task_id, reason=reason, by=by, time_to_live=self._time_to_live
             )
 
-        return self._database.write(request, urgent=True)
+        answer = self._database.write(request, urgent=True)
+        if answer is cancels.Answer.ENDED:
+            self.on_end(task_id)
+        return answer is not cancels.Answer.REFUSED

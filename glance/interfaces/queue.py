@@ -18,8 +18,8 @@ class TaskQueue(abc.ABC):
 
     suspects_here  whether claim() also gives suspects, one at a time and alone, because
                    no child process runs them
-    on_end         called with the id of a task after finish() or end() has ended it, or found
-                   it ended. Requests that wait for the end of a task hear of it at once
+    on_end         called with the id of a task after finish(), end() or cancel() has ended it,
+                   or found it ended. Requests that wait for the end of a task hear of it at once
                    then; without it, they hear of it a second later
     """
 

@@ -338,3 +338,6 @@ class TaskQueueContract:
             self.queue.finish(bad.lease, {})
         self.queue.end(bad.lease)
         assert told == [('t1', Status.SUCCESS), ('t2', Status.FAILURE)]
+        self.queue.add('t3')
+        self.queue.cancel('t3')
+        assert told[2:] == [('t3', Status.FAILURE)]

@@ -327,7 +327,9 @@ class FakeQueue(ObservedQueue):
                 self.tasks[task_id] = (Status.FAILURE, str(errors.Cancelled()))
                 del self._rows[task_id]
             self._changed.notify_all()
-            return True
+        if task_id not in self._rows:
+            self.on_end(task_id)
+        return True
 
     def _fenced(self, lease: Lease) -> _Row:
         row = self._rows.get(lease.task_id)

@@ -47,7 +47,7 @@ tasks = sa.Table(
     sa.Column('retry_of', Name(36)),
     sa.Column('cancelled_at', Time),
     sa.Column('cancelled_by', Name(64)),
-    sa.Column('cancel_reason', sa.Text),
+    sa.Column('cancel_reason', Name(1024)),
     sa.Index('ix_tasks_created_at_id', 'created_at', 'id'),
     sa.Index('ix_tasks_owner_created_at', 'owner', 'created_at', 'id'),
     sa.Index('ix_tasks_status', 'status'),

@@ -9,6 +9,7 @@ from glance.domain import errors
 from glance.domain.entry import Claim
 from glance.domain.lease import DatabaseGone, HandBack, Lease, LostLease, Progress, Stalled
 from glance.engine.active_runs import ActiveRuns
+from glance.testing.observed_queue import PATIENCE
 
 
 def a_claim(best_progress=Progress(), cancel_requested=False, number=2):
@@ -50,6 +51,26 @@ def test_what_comes_of_an_interrupt_is_what_it_was_for(raised):
     run = runs.begin(a_claim())
     with pytest.raises(errors.Cancelled):
         break_when_cancelled(runs, run, raised)
+
+
+def test_a_cancelled_run_does_not_stand_in_line_to_begin_or_undo_a_step():
+    runs = ActiveRuns(max_workers=1)
+    run, other = runs.begin(a_claim()), runs.begin(a_claim(number=3))
+    begun, over = threading.Event(), threading.Event()
+
+    def work():
+        with runs.at_work(other.claim.lease):
+            begun.set()
+            over.wait(PATIENCE)
+
+    threading.Thread(target=work, daemon=True).start()
+    assert begun.wait(PATIENCE)
+    runs.cancel(run)
+    with pytest.raises(errors.Cancelled), runs.at_work(run.claim.lease):
+        pytest.fail('a step began')
+    with runs.at_work(run.claim.lease, undoing=True):
+        assert runs.is_full
+    over.set()
 
 
 def test_a_lost_lease_is_one_though_its_task_is_cancelled():

@@ -10,9 +10,12 @@ down_revision = '0006'
 TABLE = 'tasks'
 
 
+def name(length: int) -> sa.String:
+    return sa.String(length).with_variant(sa.String(length, collation='utf8mb4_bin'), 'mysql')
+
+
 def upgrade() -> None:
     moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql')
-    user = sa.String(64).with_variant(sa.String(64, collation='utf8mb4_bin'), 'mysql')
     op.add_column(TABLE, sa.Column('cancelled_at', moment))
-    op.add_column(TABLE, sa.Column('cancelled_by', user))
-    op.add_column(TABLE, sa.Column('cancel_reason', sa.Text))
+    op.add_column(TABLE, sa.Column('cancelled_by', name(64)))
+    op.add_column(TABLE, sa.Column('cancel_reason', name(1024)))

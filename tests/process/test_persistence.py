@@ -113,19 +113,24 @@ def test_a_logbook_that_a_power_cut_spoiled_is_begun_again(start, settled, state
 def test_a_stopped_process_neither_helps_nor_harms_who_begins_again(
     start, settled, state, database, web, point
 ):
+    """Its logbooks are its own while it lives, so who begins again does not use them."""
     options = DIR | {'task': SHORT}
     address, format_ = serve(web, 'success')
     stopped = start(fail_point=f'{point}:STOP', **options).await_ready()
     posted = post(stopped, address, format_)
     until(lambda: is_stopped(stopped), f'a stop at {point}')
-    other = start(**options).await_ready()
+    refused = start(**options)
+    assert refused.exit_status() == 1
+    assert 'persistence = dir is for one process' in refused.log
+    other = start(task=SHORT).await_ready()
     [task] = other.call('GET', '/v2/tasks')[1]['tasks']
     other.ended(task['id'])
     assert 'begun, claim 2' in other.log
-    settled({address: CONTENT})
+    other.await_log(r'Task \S+ ended: success')
     end_without_a_trace(stopped, other, task['id'], lambda: snapshot(state, database))
     posted.close()
-    assert logbooks(state) == []
+    start(**options).await_ready()
+    until(lambda: logbooks(state) == [], 'the removal of the logbook')
     settled({address: CONTENT})
 
 

@@ -18,7 +18,8 @@ COMPARISONS = ('gt', 'gte', 'eq', 'neq', 'lt', 'lte')
 
 
 class HasId(typing.Protocol):
-    id: str
+    @property
+    def id(self) -> str: ...
 
 
 class Query:

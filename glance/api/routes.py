@@ -12,7 +12,7 @@ import webob
 
 from glance.api import request
 from glance.api.errors import HTTPError, error_response, handler
-from glance.api.handlers import images, schemas, tasks, versions
+from glance.api.handlers import events, images, schemas, tasks, versions
 from glance.api.settings import Settings
 from glance.domain.image import UUID
 from glance.services import Services
@@ -57,6 +57,7 @@ ROUTES: Table = {
     '/v2/tasks/{task_id}': {'GET': tasks.show, 'DELETE': tasks.delete},
     '/v2/tasks/{task_id}/retry': {'POST': tasks.retry},
     '/v2/tasks/{task_id}/cancel': {'POST': tasks.cancel},
+    '/v2/tasks/{task_id}/events': {'GET': events.index},
     '/v2/images': {'GET': images.index, 'POST': _CREATE},
     '/v2/images/{image_id}': {'GET': images.show, 'PATCH': _UPDATE, 'DELETE': images.delete},
     '/v2/images/{image_id}/tasks': {'GET': images.tasks},

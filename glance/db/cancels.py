@@ -4,9 +4,10 @@ import enum
 
 import sqlalchemy as sa
 
-from glance.db import entries, task_repository
+from glance.db import entries, events, task_repository
 from glance.db.models import task_queue, tasks, utcnow
 from glance.domain import errors
+from glance.domain.events import Kind, event_here
 from glance.domain.task import Status
 
 # The priority of a task that is to be cancelled: it is claimed before all others.
@@ -68,18 +69,21 @@ def request(
     connection.execute(
         _RECORD_REQUEST, {'task': task_id, 'at': utcnow(), 'user': by, 'why': reason}
     )
+    given = {'by': by, 'reason': reason}
+    requested = event_here(
+        Kind.CANCEL_REQUESTED, **{name: value for name, value in given.items() if value}
+    )
     if state.lease:
+        events.record(connection, task_id, requested)
         # After an attempt, the next one waits for a while. There is none to wait for any more.
         statement = _REQUEST_WITHOUT_PAUSE if state.attempts else _REQUEST_CANCEL
         connection.execute(statement, {'entry': task_id})
         return Answer.ACCEPTED
     # It was never claimed, so it owns nothing, and no runner is needed to end it.
+    message = str(errors.Cancelled())
+    events.record(connection, task_id, requested, event_here(Kind.FAILURE, message=message))
     task_repository.end(
-        connection,
-        task_id,
-        Status.FAILURE,
-        message=str(errors.Cancelled()),
-        time_to_live=time_to_live,
+        connection, task_id, Status.FAILURE, message=message, progress=0, time_to_live=time_to_live
     )
     entries.delete(connection, task_id)
     return Answer.ENDED

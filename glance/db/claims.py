@@ -8,8 +8,11 @@ import typing
 import sqlalchemy as sa
 
 from glance.db import entries
+from glance.db import events as db_events
 from glance.db.models import now, task_queue, tasks, utcnow
+from glance.domain import steps
 from glance.domain.entry import Claim, Outcome
+from glance.domain.events import Event, Kind, PendingEvents, event_here, place_of
 from glance.domain.lease import Lease, Progress
 from glance.domain.suspects import PAUSES, SUSPECT_DEATHS, SuspectGroup
 from glance.domain.task import Status
@@ -35,7 +38,11 @@ _EXPIRED = sa.and_(_c.expires_at >= 0, _c.expires_at < now())
 
 _GOT_FURTHER = got_further(_c.furthest_step, _c.furthest_bytes)
 
-_SELECT_EXPIRED = sa.select(_c.task_id).where(_EXPIRED).with_for_update(skip_locked=True)
+_SELECT_EXPIRED = (
+    sa.select(_c.task_id, _c.lease, _c.owner, _c.last_event, _c.steps)
+    .where(_EXPIRED)
+    .with_for_update(skip_locked=True)
+)
 
 _COUNT_DEATHS = (
     sa.update(task_queue)
@@ -44,6 +51,8 @@ _COUNT_DEATHS = (
         deaths=sa.case((_GOT_FURTHER, 0), else_=_c.deaths + 1),
         attempts=sa.case((_GOT_FURTHER, 0), else_=_c.attempts),
         expires_at=COUNTED,
+        last_event=_c.last_event + 1,
+        steps=None,
     )
 )
 
@@ -58,6 +67,7 @@ _CLAIM_ENTRIES = (
         (_c.owner, sa.bindparam('holder')),
         (_c.expires_at, now() + sa.bindparam('seconds')),
         (_c.touched, now()),
+        (_c.last_event, _c.last_event + 1),
     )
 )
 
@@ -129,6 +139,10 @@ def claim(
     connection.execute(_CLAIM_ENTRIES, {'ids': ids, 'holder': holder, 'seconds': seconds})
     connection.execute(_SET_PROCESSING, {'ids': ids, 'at': utcnow()})
     rows = {row.task_id: row for row in connection.execute(_SELECT_ENTRIES, {'ids': ids})}
+    claimed = Event(Kind.CLAIMED)
+    db_events.insert(
+        connection, [_told(rows[task_id], rows[task_id].last_event, claimed) for task_id in ids]
+    )
     return [_claim(connection, rows[task_id], predecessors[task_id]) for task_id in ids]
 
 
@@ -152,9 +166,26 @@ def suspects(connection: sa.Connection) -> list[tuple[int, int]]:
 
 def _count_deaths(connection: sa.Connection, running: collections.abc.Collection[str]) -> None:
     """Note for each lease that has expired that its holder died, once."""
-    ids = [task_id for task_id in connection.scalars(_SELECT_EXPIRED) if task_id not in running]
-    if ids:
-        connection.execute(_COUNT_DEATHS, {'ids': ids})
+    rows = [row for row in connection.execute(_SELECT_EXPIRED) if row.task_id not in running]
+    if rows:
+        connection.execute(_COUNT_DEATHS, {'ids': [row.task_id for row in rows]})
+        db_events.insert(
+            connection, [_told(row, row.last_event + 1, _expired(row.steps)) for row in rows]
+        )
+
+
+def _told(row: typing.Any, seq: int, event: Event) -> dict[str, typing.Any]:
+    """The row of an event about the holder of an entry."""
+    host, process = place_of(row.owner)
+    holder = {'attempt': row.lease, 'host': host, 'process': process}
+    return db_events.row(row.task_id, seq, event) | holder
+
+
+def _expired(live: str | None) -> Event:
+    """The event of an expired lease, whose run was last seen at work on these steps."""
+    found = steps.at_work(live)
+    detail = steps.moved(found[0]) if found else {}
+    return Event(Kind.EXPIRED, found[0].name if found else None, detail)
 
 
 def _first_suspect(
@@ -217,9 +248,11 @@ def _claim(connection: sa.Connection, row: sa.Row[typing.Any], predecessor: str 
         if outcome is None:
             outcome, message = Outcome.FAILURE, UNREADABLE
             entries.set_failure(connection, row.task_id, UNREADABLE)
+            failing = event_here(Kind.FAILING, message=UNREADABLE)
+            db_events.record(connection, row.task_id, failing)
             entries.delete_logbook(connection, row.task_id)
     return Claim(
-        lease=Lease(row.task_id, row.lease),
+        lease=Lease(row.task_id, row.lease, PendingEvents(row.owner)),
         type=row.type,
         flow_version=row.flow_version,
         work=work,

@@ -39,12 +39,13 @@ _logbooks = sa.table('logbooks', sa.column('uuid', sa.String))
 _DELETE_LOGBOOK = sa.delete(_logbooks).where(_logbooks.c.uuid == sa.bindparam('entry'))
 
 
-def set_failure(connection: sa.Connection, task_id: str, message: str) -> None:
-    """Record the outcome 'failure', unless there is an outcome already.
+def set_failure(connection: sa.Connection, task_id: str, message: str) -> bool:
+    """Record the outcome 'failure'. Returns False if there is an outcome already.
 
     message  the reason, unless the task was to be cancelled
     """
-    connection.execute(_SET_FAILURE, {'entry': task_id, 'reason': message})
+    found = connection.execute(_SET_FAILURE, {'entry': task_id, 'reason': message})
+    return found.rowcount > 0
 
 
 def set_success(connection: sa.Connection, task_id: str) -> None:

@@ -7,48 +7,85 @@ import typing
 
 import sqlalchemy as sa
 
+from glance.db import events as db_events
 from glance.db import outages
 from glance.db.models import now, task_queue
 from glance.db.sessions import Database
 from glance.domain import errors
+from glance.domain.events import Event
 from glance.domain.lease import DatabaseGone, Lease, LostLease, QueueBroke
 
 LOG = logging.getLogger(__name__)
 
 T = typing.TypeVar('T')
 
+_c = task_queue.c
+
 _TOUCH_ENTRY = (
     sa.update(task_queue)
-    .where(
-        task_queue.c.task_id == sa.bindparam('entry'), task_queue.c.lease == sa.bindparam('number')
-    )
+    .where(_c.task_id == sa.bindparam('entry'), _c.lease == sa.bindparam('number'))
     .values(touched=now())
+)
+_TOUCH_AND_COUNT = _TOUCH_ENTRY.values(last_event=_c.last_event + sa.bindparam('count'))
+
+_IS_FURTHER = _c.furthest_step < sa.bindparam('finished')
+# The order matters: on MySQL, an assignment sees the values of those before it.
+_TOUCH_AND_ADVANCE = (
+    sa.update(task_queue)
+    .where(_c.task_id == sa.bindparam('entry'), _c.lease == sa.bindparam('number'))
+    .ordered_values(
+        (_c.touched, now()),
+        (_c.last_event, _c.last_event + sa.bindparam('count')),
+        (_c.furthest_bytes, sa.case((_IS_FURTHER, 0), else_=_c.furthest_bytes)),
+        (
+            _c.furthest_step,
+            sa.case((_IS_FURTHER, sa.bindparam('finished')), else_=_c.furthest_step),
+        ),
+    )
 )
 
 
 def write(
-    database: Database, lease: Lease, function: collections.abc.Callable[[sa.Connection], T]
+    database: Database,
+    lease: Lease,
+    function: collections.abc.Callable[[sa.Connection], T],
+    *events: Event,
+    finished: int | None = None,
 ) -> T:
     """Run function(connection) in a transaction that begins with the fence.
 
     The fence updates the row of the entry. The update locks the row: a claim
     at the same time waits for this transaction, or this transaction for it.
 
+    The transaction also writes the events of the run that wait for one.
+
+    events    what this write tells, if it is not rolled back
+    finished  how many steps the run has finished, if the entry does not know it yet
+
     Raises LostLease if there is a later claim or the entry is gone, and
     DatabaseGone if the database does not answer. Both drop the run; nothing is
     written then. Raises WriteRefused if a constraint refuses the write, and
     QueueBroke for an error that nobody knows.
     """
+    values: dict[str, typing.Any] = {'entry': lease.task_id, 'number': lease.number}
 
     def fenced(connection: sa.Connection) -> T:
-        touched = connection.execute(
-            _TOUCH_ENTRY, {'entry': lease.task_id, 'number': lease.number}
-        )
-        if touched.rowcount == 0:
-            raise LostLease(str(lease))
+        if not told and finished is None:
+            if connection.execute(_TOUCH_ENTRY, values).rowcount == 0:
+                raise LostLease(str(lease))
+        else:
+            touch = _TOUCH_AND_COUNT if finished is None else _TOUCH_AND_ADVANCE
+            last = db_events.counted(connection, touch, values)
+            if last is None:
+                raise LostLease(str(lease))
+            db_events.insert(connection, told.rows(connection, last))
         return function(connection)
 
-    with _drops():
+    with _drops(), db_events.told(lease, *events) as told:
+        if told or finished is not None:
+            values['count'] = len(told)
+        if finished is not None:
+            values['finished'] = finished
         return database.write(fenced, for_run=True)
 
 

@@ -18,7 +18,7 @@ from taskflow.persistence import models
 from taskflow.persistence.backends.sqlalchemy import tables
 
 from glance.db import fence
-from glance.db.models import metadata, task_queue, utcnow
+from glance.db.models import metadata, utcnow
 from glance.db.sessions import Database
 from glance.domain.lease import Lease
 from glance.interfaces.flow import Flow
@@ -45,14 +45,6 @@ _SELECT_FLOW = (
 )
 _SELECT_FINISHED_ATOMS = sa.select(_atoms).where(
     _atoms.c.parent_uuid == sa.bindparam('task'), _atoms.c.state == states.SUCCESS
-)
-_RECORD_PROGRESS = (
-    sa.update(task_queue)
-    .where(
-        task_queue.c.task_id == sa.bindparam('task'),
-        task_queue.c.furthest_step < sa.bindparam('step'),
-    )
-    .values(furthest_step=sa.bindparam('step'), furthest_bytes=0)
 )
 _DELETE_FLOW = sa.delete(_flows).where(_flows.c.uuid == sa.bindparam('task'))
 _DELETE_ATOMS = sa.delete(_atoms).where(
@@ -149,9 +141,8 @@ class SqlLogbook(PersistentLogbook):
                     'created_at': at,
                 },
             )
-            connection.execute(_RECORD_PROGRESS, {'task': task_id, 'step': finished})
 
-        self.write(insert)
+        fence.write(self._database, self._lease, insert, finished=finished)
         self._begun = True
 
 

@@ -48,6 +48,7 @@ tasks = sa.Table(
     sa.Column('cancelled_at', Time),
     sa.Column('cancelled_by', Name(64)),
     sa.Column('cancel_reason', Name(1024)),
+    sa.Column('progress', sa.Integer),  # percent, once the task has ended
     sa.Index('ix_tasks_created_at_id', 'created_at', 'id'),
     sa.Index('ix_tasks_owner_created_at', 'owner', 'created_at', 'id'),
     sa.Index('ix_tasks_status', 'status'),
@@ -107,6 +108,11 @@ task_queue = sa.Table(
     sa.Column('outcome', Name(30)),
     sa.Column('message', LongText),
     sa.Column('cancel_requested', sa.Boolean, nullable=False, default=False),
+    # for those who look at the task: how many percent, and the steps at work (JSON)
+    sa.Column('progress', sa.Integer, nullable=False, default=0),
+    sa.Column('steps', LongText),
+    # the number of the last event
+    sa.Column('last_event', sa.Integer, nullable=False, default=0),
     sa.Index('ix_task_queue_owner', 'owner'),
     sa.Index('ix_task_queue_expires_at', 'expires_at'),
     sa.Index('ix_task_queue_deaths', 'deaths'),
@@ -117,6 +123,22 @@ sa.Index(
     task_queue.c.priority.desc(),
     task_queue.c.posted_at,
     task_queue.c.task_id,
+)
+
+# The timeline of each task. A number is given while the row of the entry is locked.
+task_events = sa.Table(
+    'task_events',
+    metadata,
+    sa.Column('task_id', Name(36), primary_key=True),
+    sa.Column('seq', sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column('at', Time, nullable=False),
+    sa.Column('kind', Name(30), nullable=False),
+    sa.Column('step', Name(255)),
+    sa.Column('attempt', sa.Integer),  # the number of the lease
+    sa.Column('host', Name(255)),
+    sa.Column('process', Name(255)),
+    sa.Column('detail', LongText),  # JSON
+    sqlite_with_rowid=False,
 )
 
 images = sa.Table(

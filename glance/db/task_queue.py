@@ -1,22 +1,25 @@
 """The queue of accepted tasks: claims, leases, outcomes, and the commit of a task."""
 
 import collections.abc
+import contextlib
 import dataclasses
-import functools
 import json
 import typing
 
 import sqlalchemy as sa
 
-from glance.db import cancels, claims, entries, fence, task_repository
+from glance.db import cancels, claims, entries, fence, renewal, task_repository
+from glance.db import events as db_events
 from glance.db import writes as db_writes
 from glance.db.models import leftovers as leftovers_table
 from glance.db.models import now, task_queue
 from glance.db.sessions import Database
 from glance.domain import errors
 from glance.domain.entry import Claim, Held, Outcome
+from glance.domain.events import Event, Kind, place_of
 from glance.domain.lease import Lease, LostLease, Progress
 from glance.domain.leftover import Leftover
+from glance.domain.steps import RunReport
 from glance.domain.suspects import SuspectGroup
 from glance.domain.task import Status
 from glance.interfaces.queue import TaskQueue
@@ -24,36 +27,11 @@ from glance.interfaces.writes import Write
 
 _c = task_queue.c
 
-_RENEW_LEASE = (
-    sa.update(task_queue)
-    .where(
-        _c.task_id == sa.bindparam('entry'),
-        _c.lease == sa.bindparam('number'),
-        _c.owner == sa.bindparam('holder'),
-    )
-    .values(
-        expires_at=now() + sa.bindparam('seconds'),
-        furthest_step=sa.bindparam('step'),
-        furthest_bytes=sa.bindparam('bytes'),
-    )
-)
-
-# The entries among these that no transaction of a run has locked.
-_LOCK_UNLOCKED = (
-    sa.select(_c.task_id)
-    .where(
-        _c.task_id.in_(sa.bindparam('entries', expanding=True)), _c.owner == sa.bindparam('holder')
-    )
-    .with_for_update(skip_locked=True)
-)
-# Leases are renewed so many at a time: a transaction must not hold many entries for long.
-_RENEWED_AT_ONCE = 50
-
 _SELECT_HELD = sa.select(_c.task_id, _c.lease, _c.cancel_requested).where(
     _c.owner == sa.bindparam('holder')
 )
 
-_SELECT_STATE = sa.select(_c.outcome, _c.message, _c.cancel_requested).where(
+_SELECT_STATE = sa.select(_c.outcome, _c.message, _c.cancel_requested, _c.progress).where(
     _c.task_id == sa.bindparam('entry')
 )
 
@@ -74,17 +52,8 @@ _SELECT_LEFTOVERS = sa.select(
 _INSERT_LEFTOVER = sa.insert(leftovers_table).values(recorded_at=now())
 
 
-_Renewal = dict[str, typing.Any]  # the parameters of _RENEW_LEASE
-
-
-def _renew(connection: sa.Connection, holder: str, rows: list[_Renewal]) -> set[str]:
-    """Renew leases whose entries are not locked. Returns the task ids of these entries."""
-    parameters = {'entries': [row['entry'] for row in rows], 'holder': holder}
-    unlocked = set(connection.scalars(_LOCK_UNLOCKED, parameters))
-    renewed = [row for row in rows if row['entry'] in unlocked]
-    if renewed:
-        connection.execute(_RENEW_LEASE, renewed)
-    return unlocked
+class _NothingNew(Exception):
+    """The entry has the outcome already, so the write is rolled back with its events."""
 
 
 class SqlTaskQueue(TaskQueue):
@@ -130,7 +99,21 @@ class SqlTaskQueue(TaskQueue):
             .where(_c.task_id == lease.task_id, _c.lease == lease.number)
             .values(attempts=_c.attempts + 1, last_death=death)
         )
-        self._database.write(lambda connection: connection.execute(statement))
+
+        def blame(connection: sa.Connection) -> None:
+            if connection.execute(statement).rowcount:
+                holder = connection.scalar(_SELECT_HOLDER, {'entry': lease.task_id})
+                host, process = place_of(holder)
+                blamed = Event(
+                    Kind.BLAMED,
+                    detail={'death': death},
+                    attempt=lease.number,
+                    host=host,
+                    process=process,
+                )
+                db_events.record(connection, lease.task_id, blamed)
+
+        self._database.write(blame)
 
     def unclaimable(
         self, versions: collections.abc.Mapping[str, int]
@@ -140,39 +123,11 @@ class SqlTaskQueue(TaskQueue):
     def renew(
         self,
         holder: str,
-        best_progress: collections.abc.Mapping[Lease, Progress],
+        reports: collections.abc.Mapping[Lease, RunReport | None],
         *,
         seconds: float,
     ) -> None:
-        rows = [
-            {
-                'entry': lease.task_id,
-                'number': lease.number,
-                'holder': holder,
-                'seconds': seconds,
-                'step': progress.step,
-                'bytes': progress.bytes,
-            }
-            for lease, progress in best_progress.items()
-        ]
-        if self._database.dialect == 'sqlite':  # locks no rows, and each commit costs a sync
-            if rows:
-                self._database.write(lambda connection: connection.execute(_RENEW_LEASE, rows))
-            return
-        skipped = self._renew_unlocked(holder, rows)
-        self._renew_unlocked(holder, skipped)  # most transactions have ended meanwhile
-
-    def _renew_unlocked(self, holder: str, rows: list[_Renewal]) -> list[_Renewal]:
-        """Renew the leases whose entries are not locked. Returns the others.
-
-        A run that waits for a table locks its entry; it must not cost the others their leases.
-        """
-        skipped = []
-        for first in range(0, len(rows), _RENEWED_AT_ONCE):
-            piece = rows[first : first + _RENEWED_AT_ONCE]
-            unlocked = self._database.write(functools.partial(_renew, holder=holder, rows=piece))
-            skipped += [row for row in piece if row['entry'] not in unlocked]
-        return skipped
+        renewal.renew(self._database, holder, reports, seconds=seconds)
 
     def counts(self, task_id: str) -> dict[str, typing.Any]:
         """How often the runs of a queued task ended without progress; empty if it has ended.
@@ -190,16 +145,20 @@ class SqlTaskQueue(TaskQueue):
         )
         return [Held(Lease(row.task_id, row.lease), row.cancel_requested) for row in rows]
 
-    def release(self, lease: Lease, best_progress: Progress, *, stalled: bool = False) -> None:
+    def release(
+        self, lease: Lease, best_progress: Progress, *, stalled: bool = False, reason: str = ''
+    ) -> None:
         further = claims.got_further(*map(sa.literal, best_progress))
         statement = (
             sa.update(task_queue)
-            .where(_c.task_id == lease.task_id, _c.lease == lease.number)
+            .where(_c.task_id == sa.bindparam('entry'), _c.lease == lease.number)
             .values(
                 attempts=sa.case((further, 0), else_=_c.attempts + int(stalled)),
                 deaths=sa.case((further, 0), else_=_c.deaths),
                 furthest_step=best_progress.step,
                 furthest_bytes=best_progress.bytes,
+                steps=None,
+                last_event=_c.last_event + sa.bindparam('count'),
             )
         )
         if stalled:
@@ -208,7 +167,15 @@ class SqlTaskQueue(TaskQueue):
             statement = statement.where(claims.IS_HELD).values(expires_at=claims.COUNTED)
         else:
             statement = statement.values(owner=None, expires_at=None)
-        self._database.write(lambda connection: connection.execute(statement), for_run=True)
+        with db_events.told(lease, Event(Kind.HANDED_BACK, detail={'reason': reason})) as told:
+
+            def release(connection: sa.Connection) -> None:
+                values = {'entry': lease.task_id, 'count': len(told)}
+                last = db_events.counted(connection, statement, values)
+                if last is not None:
+                    db_events.insert(connection, told.rows(connection, last))
+
+            self._database.write(release, for_run=True)
 
     def expire(self, holders: collections.abc.Collection[str]) -> int:
         statement = (
@@ -221,13 +188,21 @@ class SqlTaskQueue(TaskQueue):
     def holders(self) -> list[str]:
         return self._database.read(lambda connection: list(connection.scalars(_SELECT_HOLDERS)))
 
-    def fail(self, lease: Lease, message: str) -> tuple[str, str]:
-        def set_failure(connection: sa.Connection) -> tuple[str, str]:
-            entries.set_failure(connection, lease.task_id, message)
-            state = connection.execute(_SELECT_STATE, {'entry': lease.task_id}).one()
-            return state.outcome, state.message or ''
+    def fail(self, lease: Lease, message: str, *, step: str | None = None) -> tuple[str, str]:
+        kind = Kind.FAILING if step is None else Kind.STEP_FAILED
+        found: list[tuple[str, str]] = []
 
-        return fence.write(self._database, lease, set_failure)
+        def set_failure(connection: sa.Connection) -> None:
+            is_first = entries.set_failure(connection, lease.task_id, message)
+            state = connection.execute(_SELECT_STATE, {'entry': lease.task_id}).one()
+            found[:] = [(state.outcome, state.message or '')]
+            if not is_first and (step is None or state.outcome == Outcome.SUCCESS):
+                raise _NothingNew
+
+        with contextlib.suppress(_NothingNew):
+            event = Event(kind, step, {'message': message})
+            fence.write(self._database, lease, set_failure, event)
+        return found[0]
 
     def outcome(self, lease: Lease) -> tuple[str | None, str]:
         state = fence.read(
@@ -277,7 +252,7 @@ class SqlTaskQueue(TaskQueue):
 
         fence.write(self._database, lease, record)
 
-    def end(self, lease: Lease) -> None:
+    def end(self, lease: Lease, *, progress: int = 0) -> None:
         def end(connection: sa.Connection) -> None:
             state = connection.execute(_SELECT_STATE, {'entry': lease.task_id}).one()
             if state.outcome == Outcome.FAILURE:
@@ -286,8 +261,17 @@ class SqlTaskQueue(TaskQueue):
                     lease.task_id,
                     Status.FAILURE,
                     message=state.message,
+                    progress=max(progress, state.progress),
                     time_to_live=self._time_to_live,
                 )
+                ended = Event(
+                    Kind.FAILURE,
+                    detail={'message': state.message or ''},
+                    attempt=lease.number,
+                    host=lease.events.host,
+                    process=lease.events.process,
+                )
+                db_events.record(connection, lease.task_id, ended)
             entries.delete(connection, lease.task_id)
 
         fence.write(self._database, lease, end)
@@ -306,7 +290,7 @@ class SqlTaskQueue(TaskQueue):
         def commit(connection: sa.Connection) -> None:
             state = connection.execute(_SELECT_STATE, {'entry': lease.task_id}).one()
             if state.outcome == Outcome.SUCCESS:
-                return
+                raise _NothingNew
             if state.outcome == Outcome.FAILURE:
                 raise errors.TaskFailed(state.message)
             if state.cancel_requested:
@@ -317,11 +301,13 @@ class SqlTaskQueue(TaskQueue):
                 lease.task_id,
                 Status.SUCCESS,
                 result=shown,
+                progress=100,
                 time_to_live=self._time_to_live,
             )
             entries.set_success(connection, lease.task_id)
 
-        fence.write(self._database, lease, commit)
+        with contextlib.suppress(_NothingNew):
+            fence.write(self._database, lease, commit, *lease.events.at_commit())
         self.on_end(lease.task_id)
 
     def cancel(self, task_id: str, *, reason: str | None = None, by: str | None = None) -> bool:

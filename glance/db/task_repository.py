@@ -8,6 +8,7 @@ import typing
 
 import sqlalchemy as sa
 
+from glance.db import events as db_events
 from glance.db import idempotency, image_filters, paging
 from glance.db import writes as db_writes
 from glance.db.models import (
@@ -22,7 +23,9 @@ from glance.db.models import (
 )
 from glance.db.sessions import Database
 from glance.domain import errors
+from glance.domain import steps as task_steps
 from glance.domain.entry import Entry
+from glance.domain.events import Event, Kind, event_here
 from glance.domain.idempotency import IdempotencyKey
 from glance.domain.listing import Listing
 from glance.domain.task import NEXT, Status, Task, before
@@ -33,12 +36,17 @@ from glance.interfaces.writes import Write
 _FIELDS = [
     field.name
     for field in dataclasses.fields(Task)
-    if field.name not in ('input', 'result', 'message')
+    if field.name not in ('input', 'result', 'message', 'progress', 'steps')
 ]
 
-_SELECT_TASKS = sa.select(tasks, task_info.c.input, task_info.c.result, task_info.c.message).join(
-    task_info, task_info.c.task_id == tasks.c.id
+# While a task has an entry, its progress is there.
+_PROGRESS = sa.func.coalesce(tasks.c.progress, task_queue.c.progress, 0).label('percent')
+_SELECT_LIST_ITEMS = sa.select(tasks, _PROGRESS).outerjoin(
+    task_queue, task_queue.c.task_id == tasks.c.id
 )
+_SELECT_TASKS = _SELECT_LIST_ITEMS.add_columns(
+    task_info.c.input, task_info.c.result, task_info.c.message, task_queue.c.steps
+).join(task_info, task_info.c.task_id == tasks.c.id)
 _SELECT_TASK = _SELECT_TASKS.where(tasks.c.id == sa.bindparam('id'))
 _SELECT_ENDED = _SELECT_TASKS.where(
     tasks.c.id.in_(sa.bindparam('ids', expanding=True)),
@@ -64,6 +72,8 @@ _INSERT_ENTRY = sa.insert(task_queue).values(
     begun_bytes=0,
     deaths=0,
     cancel_requested=False,
+    progress=0,
+    last_event=1,
     **{
         name: sa.bindparam(name)
         for name in ('task_id', 'type', 'flow_version', 'work', 'priority', 'request_id')
@@ -79,6 +89,7 @@ _END_TASK = (
         status=sa.bindparam('becomes'),
         updated_at=sa.bindparam('at'),
         expires_at=sa.bindparam('until'),
+        progress=sa.bindparam('percent'),
     )
 )
 _END_INFO = (
@@ -103,6 +114,7 @@ class SqlTaskRepository(TaskRepository):
         key: IdempotencyKey | None = None,
     ) -> bool:
         accepted = db_writes.accepted(writes, None)
+        event = db_events.row(task.id, 1, event_here(Kind.ACCEPTED))
 
         def insert(connection: sa.Connection) -> bool:
             if key is not None and not idempotency.take(connection, key, task.id, utcnow()):
@@ -129,6 +141,7 @@ class SqlTaskRepository(TaskRepository):
                     'request_id': task.request_id,
                 },
             )
+            db_events.insert(connection, [event])
             return True
 
         return self._database.write(insert, urgent=True)
@@ -141,25 +154,33 @@ class SqlTaskRepository(TaskRepository):
         return None if row is None else (_task(row), row.fingerprint)
 
     def get(self, task_id: str, *, owner: str | None = None) -> Task:
-        row = self._database.read(
-            lambda connection: connection.execute(_SELECT_TASK, {'id': task_id}).one_or_none()
-        )
-        if row is None or row.deleted or _is_expired(row) or owner not in (None, row.owner):
-            raise errors.TaskNotFound(task_id)
-        return _task(row)
+        def select(connection: sa.Connection) -> Task:
+            return _whole(connection, [_visible(connection, task_id, owner)])[0]
+
+        return self._database.read(select)
+
+    def events(
+        self, task_id: str, *, limit: int, after: int = 0, owner: str | None = None
+    ) -> list[Event]:
+        def select(connection: sa.Connection) -> list[Event]:
+            _visible(connection, task_id, owner)
+            if after and not db_events.exists(connection, task_id, after):
+                raise errors.Invalid(f'"marker" {after} is not an event of this task.')
+            return db_events.page(connection, task_id, after, limit)
+
+        return self._database.read(select)
 
     def ended(self, ids: collections.abc.Collection[str]) -> list[Task]:
         named = {'ids': list(ids)}
-        rows = self._database.read(
-            lambda connection: connection.execute(_SELECT_ENDED, named).all()
+        return self._database.read(
+            lambda connection: _whole(connection, connection.execute(_SELECT_ENDED, named).all())
         )
-        return [_task(row) for row in rows]
 
     def page(self, listing: Listing, *, owner: str | None = None) -> list[Task]:
         visible = _not_expired()
         if owner is not None:
             visible = sa.and_(visible, tasks.c.owner == owner)
-        statement = sa.select(tasks).where(visible)
+        statement = _SELECT_LIST_ITEMS.where(visible)
         for key, value in listing.filters.items():
             column = tasks.c[key]
             if isinstance(value, datetime.datetime):
@@ -191,6 +212,7 @@ class SqlTaskRepository(TaskRepository):
             ids = list(connection.scalars(expired))
             idempotency.forget_tasks(connection, ids)
             connection.execute(sa.delete(task_info).where(task_info.c.task_id.in_(ids)))
+            connection.execute(db_events.DELETE_EVENTS, {'tasks': ids})
             return connection.execute(sa.delete(tasks).where(tasks.c.id.in_(ids))).rowcount
 
         return self._database.write(remove)
@@ -207,12 +229,14 @@ def end(
     status: Status,
     *,
     time_to_live: int,
+    progress: int,
     result: str | None = None,
     message: str = '',
 ) -> None:
     """End a task in the transaction of its run. Does nothing if the task has ended.
 
     time_to_live  hours for which the ended task can be read
+    progress      how many percent were done
     result        the result as JSON text
     """
     at = utcnow()
@@ -224,10 +248,19 @@ def end(
             'before': before(status),
             'at': at,
             'until': at + datetime.timedelta(hours=time_to_live),
+            'percent': progress,
         },
     )
     if ended.rowcount:
         connection.execute(_END_INFO, {'task': task_id, 'result_': result, 'message_': message})
+
+
+def _visible(connection: sa.Connection, task_id: str, owner: str | None) -> sa.Row[typing.Any]:
+    """The row of a task that a project may see. Raises TaskNotFound."""
+    row = connection.execute(_SELECT_TASK, {'id': task_id}).one_or_none()
+    if row is None or row.deleted or _is_expired(row) or owner not in (None, row.owner):
+        raise errors.TaskNotFound(task_id)
+    return row
 
 
 def _not_expired() -> sa.ColumnElement[bool]:
@@ -253,6 +286,19 @@ def _row(task: Task) -> dict[str, typing.Any]:
     }
 
 
+def _whole(
+    connection: sa.Connection, rows: collections.abc.Sequence[sa.Row[typing.Any]]
+) -> list[Task]:
+    """The tasks of rows, with their steps."""
+    events = db_events.of_tasks(connection, [row.id for row in rows])
+    return [
+        dataclasses.replace(
+            _task(row), steps=task_steps.so_far(events[row.id], task_steps.at_work(row.steps))
+        )
+        for row in rows
+    ]
+
+
 def _task(row: sa.Row[typing.Any]) -> Task:
     """The task of a row. Rows of a page have no input, result and message."""
     whole = hasattr(row, 'input')
@@ -274,4 +320,5 @@ def _task(row: sa.Row[typing.Any]) -> Task:
         cancelled_at=aware(row.cancelled_at),
         cancelled_by=row.cancelled_by,
         cancel_reason=row.cancel_reason,
+        progress=100 if row.status == Status.SUCCESS else row.percent,
     )

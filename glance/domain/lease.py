@@ -26,13 +26,21 @@ Hung is an Exception: it ends one undo, and the other undos still run.
 import dataclasses
 import typing
 
+from glance.domain.events import PendingEvents
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lease:
-    """One claim of one task. Every method by which a run writes takes it first."""
+    """One claim of one task. Every method by which a run writes takes it first.
+
+    events  what the run has to tell with its next write
+    """
 
     task_id: str
     number: int
+    events: PendingEvents = dataclasses.field(
+        default_factory=PendingEvents, compare=False, repr=False
+    )
 
     def __str__(self) -> str:
         return f'{self.task_id}.{self.number}'
@@ -46,7 +54,12 @@ class Progress(typing.NamedTuple):
 
 
 class Drop(BaseException):
-    """Stops a run where it is; nothing is undone."""
+    """Stops a run where it is; nothing is undone.
+
+    reason  why, for the timeline of the task
+    """
+
+    reason = 'stopped'
 
 
 class LostLease(Drop):
@@ -56,17 +69,25 @@ class LostLease(Drop):
 class HandBack(Drop):
     """The process is stopping; the task goes back to the queue."""
 
+    reason = 'the service is stopping'
+
 
 class NoFreeThread(HandBack):
     """Every thread that runs steps is blocked; the task goes back to the queue."""
+
+    reason = 'no thread is free'
 
 
 class Acquitted(HandBack):
     """A suspect got further than before; it goes back to those that are no suspects."""
 
+    reason = 'it got further'
+
 
 class DatabaseGone(Drop):
     """The database does not answer. The run can read and write nothing."""
+
+    reason = 'the database did not answer'
 
 
 class QueueBroke(DatabaseGone):
@@ -76,13 +97,19 @@ class QueueBroke(DatabaseGone):
 class Lacking(Drop):
     """This process lacks descriptors, buffers, memory or threads; that is no fault of the task."""
 
+    reason = 'the process lacked what it needs'
+
 
 class Stalled(Drop):
     """The run made no progress for stall_timeout. This counts as an attempt."""
 
+    reason = 'it made no progress'
+
 
 class RunBroke(Stalled):
     """An error of the service itself ended the run; counts as an attempt."""
+
+    reason = 'an error of the service'
 
 
 class CancelIgnored(Stalled):
@@ -91,6 +118,8 @@ class CancelIgnored(Stalled):
 
 class Ended(Drop):
     """The task has ended already. Its result must not be undone."""
+
+    reason = 'the task has ended'
 
 
 class Hung(Exception):

@@ -7,6 +7,7 @@ import typing
 import unicodedata
 
 from glance.domain import errors
+from glance.domain.steps import StepReport
 
 # Types of the tasks that Glance creates by itself. Clients may filter lists by them.
 RESERVED_TYPES = ('api_image_import', 'location_import')
@@ -40,7 +41,10 @@ def before(status: Status) -> list[Status]:
 
 @dataclasses.dataclass
 class Task:
-    """What a user asked for, and its result. Times are aware, in UTC."""
+    """What a user asked for, how far it is, and its result. Times are aware, in UTC.
+
+    steps  those that have begun; in lists of tasks, none
+    """
 
     id: str
     type: str
@@ -60,6 +64,8 @@ class Task:
     cancelled_at: datetime.datetime | None = None
     cancelled_by: str | None = None  # the id of the user
     cancel_reason: str | None = None
+    progress: int = 0  # percent
+    steps: list[StepReport] = dataclasses.field(default_factory=list)
 
     @property
     def cancelled(self) -> bool:

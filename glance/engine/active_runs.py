@@ -12,6 +12,7 @@ from glance import threads
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome
 from glance.domain.lease import DatabaseGone, Drop, Lease, LostLease, Progress, Stalled
+from glance.engine.meter import Meter
 from glance.engine.step_slots import StepSlots
 from glance.interfaces.executor import RunControl
 
@@ -32,6 +33,7 @@ class Run:
     spent: bool = False  # no attempt is left: an undo that hangs is abandoned
     progress_at: float = dataclasses.field(default_factory=time.monotonic)
     told_at: float | None = None  # time.monotonic() at which the run was told of its cancel
+    meter: Meter = dataclasses.field(default_factory=lambda: Meter(0, {}))
     at_work: set[typing.Any] = dataclasses.field(default_factory=set)  # threads inside a step
     undoing: set[typing.Any] = dataclasses.field(default_factory=set)  # those that undo or remove
     # By thread: the error that was raised in it, or will be when its step returns.
@@ -218,14 +220,28 @@ class ActiveRuns(RunControl):
             run.progress_at = time.monotonic()
         if bytes_done is not None:
             run.progress = Progress(run.progress.step, bytes_done)
+            run.meter.show(bytes_done)
         self.raise_if_stopped(lease)
 
     def resume(self, lease: Lease, finished: int) -> None:
         """Note how many steps an earlier claim has finished."""
-        self.get(lease).progress = Progress(finished)
+        run = self.get(lease)
+        run.progress = Progress(finished)
+        run.meter.resume(finished)
+
+    def begun(self, lease: Lease, step: str) -> None:
+        self.get(lease).meter.begun(step)
+
+    def show(self, lease: Lease, bytes_done: int, bytes_total: int | None = None) -> None:
+        self.get(lease).meter.show(bytes_done, bytes_total)
+
+    def moved(self, lease: Lease) -> collections.abc.Mapping[str, int]:
+        run = self._runs.get(lease)
+        return {} if run is None else run.meter.moved()
 
     def done(self, lease: Lease) -> None:
         run = self.get(lease)
+        run.meter.ended(done=True)
         run.progress_at = time.monotonic()
         run.progress = Progress(run.progress.step + 1)
 

@@ -16,6 +16,7 @@ from oslo_context import context as oslo_context
 
 from glance.domain import errors, own_lack
 from glance.domain.entry import Claim, Outcome, plain_work
+from glance.domain.events import Kind
 from glance.domain.lease import (
     Acquitted,
     CancelIgnored,
@@ -34,6 +35,7 @@ from glance.domain.lease import (
 from glance.domain.suspects import MAX_DEATHS
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.lease_policy import OUTAGE_PAUSE, LeasePolicy
+from glance.engine.meter import Meter
 from glance.interfaces.executor import FlowRunner, RunResult
 from glance.interfaces.flow import Flow, Work
 from glance.interfaces.queue import TaskQueue
@@ -157,13 +159,14 @@ class RunLifecycle:
         lease = claim.lease
         flow = self._flows[claim.type]
         spent = claim.attempts >= self._policy.max_attempts or claim.deaths >= MAX_DEATHS
-        self._runs.get(lease).spent = spent
+        run = self._runs.get(lease)
+        run.spent, run.meter = spent, Meter.of(flow, lease.number)
         outcome, message = claim.outcome, claim.message
         if outcome != Outcome.SUCCESS:
             outcome, message = self._run_or_resume(flow, claim, spent)
         self._remove(lease, lambda: flow.cleanup(lease))
         self._runner.remove_logbook(lease)
-        _ask(self._queue.end, lease)
+        _ask(self._queue.end, lease, progress=run.meter.percent)
         LOG.info(
             'Task %s ended: %s%s',
             lease.task_id,
@@ -202,6 +205,8 @@ class RunLifecycle:
             return claim.outcome, claim.message
         if claim.cancel_requested:
             return _ask(self._queue.fail, lease, str(errors.Cancelled()))
+        if resumes:
+            lease.events.tell(Kind.RESUMED)
         LOG.info(
             'Task %s %s, claim %s',
             lease.task_id,
@@ -263,7 +268,11 @@ class RunLifecycle:
         """
         self._runner.remove_logbook(claim.lease)
         _ask(self._queue.reset_progress, claim.lease, flow.version, claim.work)
+        events = claim.lease.events
+        events.discarding = True
         self._remove(claim.lease, lambda: flow.discard(claim.lease, claim.work))
+        events.discarding = False
+        events.tell(Kind.DISCARDED)
 
     def _remove(self, lease: Lease, remove: collections.abc.Callable[[], None]) -> None:
         """Let a flow remove things. An error there must not keep the task from ending."""
@@ -292,7 +301,9 @@ class RunLifecycle:
             time.sleep(self._outage_pause)  # otherwise it would be claimed and dropped at once
         while True:
             try:
-                self._queue.release(lease, run.best_progress, stalled=isinstance(drop, Stalled))
+                self._queue.release(
+                    lease, run.best_progress, stalled=isinstance(drop, Stalled), reason=drop.reason
+                )
                 return
             except errors.DatabaseUnavailable:
                 if self._stopping:

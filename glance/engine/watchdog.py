@@ -5,15 +5,8 @@ import threading
 import time
 
 from glance.domain import errors
-from glance.domain.lease import (
-    CancelIgnored,
-    Hung,
-    Lease,
-    LostLease,
-    NoFreeThread,
-    Progress,
-    Stalled,
-)
+from glance.domain.lease import CancelIgnored, Hung, Lease, LostLease, NoFreeThread, Stalled
+from glance.domain.steps import RunReport
 from glance.engine.active_runs import ActiveRuns, Run
 from glance.engine.lease_policy import LeasePolicy
 from glance.interfaces.queue import TaskQueue
@@ -22,6 +15,7 @@ LOG = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two looks for cancel requests
 CANCEL_TIMEOUT = 1.9  # seconds that a step gets to end after its run was cancelled
+MOST_REPORTS = 100  # runs that report in one such interval, so that this costs little
 
 
 class Watchdog:
@@ -87,12 +81,11 @@ class Watchdog:
                 continue
             try:
                 self._notice_cancels()
-                # Save the first progress of each claim early. If the process dies before the
-                # next renewal, the run still counts as one that got further.
-                advanced = any(_has_advanced(run) for run in self._runs)
-                if advanced or time.monotonic() - renewed_at >= renew_every:
+                if time.monotonic() - renewed_at >= renew_every:
                     renewed_at = time.monotonic()
                     self._give_up_hung()
+                    self._renew(everything=True)
+                else:
                     self._renew()
             except errors.DatabaseUnavailable:
                 continue  # the database room has logged it; unclaimed leases can be renewed later
@@ -136,13 +129,27 @@ class Watchdog:
             )
         self._queue.release(run.claim.lease, run.best_progress, stalled=True)
 
-    def _renew(self) -> None:
-        best_progress: dict[Lease, Progress] = {}
-        for run in self._runs:
-            if not run.stalled:
-                best_progress[run.claim.lease] = run.best_progress
-                run.saved_progress = run.best_progress
-        self._queue.renew(self._holder, best_progress, seconds=self._policy.lease_time)
+    def _renew(self, *, everything: bool = False) -> None:
+        """Renew the leases of the runs that have something to report, or all of them."""
+        reports: dict[Lease, RunReport | None] = {}
+        most = MOST_REPORTS
+        for run in sorted(self._runs, key=lambda run: run.meter.reported_at):
+            if run.stalled:
+                continue
+            best = run.best_progress
+            report = run.meter.report(best) if most > 0 else None
+            if report is None and (
+                _has_advanced(run) or (everything and best > run.saved_progress)
+            ):
+                report = run.meter.now(best)
+            if report is not None:
+                most -= 1
+                run.saved_progress = best
+            tells = run.meter.is_long and run.claim.lease.events.due
+            if report is not None or everything or tells:
+                reports[run.claim.lease] = report
+        if reports:
+            self._queue.renew(self._holder, reports, seconds=self._policy.lease_time)
 
     # ------------------------------------------------------------- runs that hang
 
@@ -187,13 +194,15 @@ class Watchdog:
             task_id,
             extra={'action': 'task_stuck'},
         )
-        self._queue.release(run.claim.lease, run.best_progress, stalled=True)
+        self._queue.release(
+            run.claim.lease, run.best_progress, stalled=True, reason=Stalled.reason
+        )
 
     def _hand_back_waiting(self) -> None:
         """Hand back the runs that wait until they may begin a step, while all others are stuck."""
         for run in self._runs:
             if run.stop is None and not run.at_work:
-                self._queue.release(run.claim.lease, run.best_progress)
+                self._queue.release(run.claim.lease, run.best_progress, reason=NoFreeThread.reason)
                 run.stop = NoFreeThread()
 
 

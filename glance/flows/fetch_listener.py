@@ -24,6 +24,7 @@ class FetchListener:
 
         is_provable  whether a later claim can use them
         """
+        self._runs.show(self._lease, size)
         if is_provable:
             self._runs.progress(self._lease, size)
         elif size > self._received:

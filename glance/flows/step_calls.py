@@ -9,6 +9,7 @@ import typing
 from glance import toolbox
 from glance.domain import errors, own_lack
 from glance.domain.entry import Outcome
+from glance.domain.events import Kind
 from glance.domain.lease import Drop, Ended, Hung, Lacking, Lease
 from glance.domain.leftover import Leftover
 from glance.image_data import files
@@ -26,10 +27,10 @@ class StepBroke(errors.TaskFailed):
 
     code = 'step_broke'
 
-    def __init__(self, step: Step, error: BaseException) -> None:
+    def __init__(self, step: Step) -> None:
         super().__init__(
-            f'Step "{step.name}" failed because of an internal error '
-            f'({type(error).__name__}); the log of the service says more.'
+            f'Step "{step.name}" failed because of an internal error; '
+            'the log of the service says more.'
         )
 
 
@@ -59,22 +60,34 @@ def do(step: Step, values: Values) -> typing.Any:
     does not leave an engine running.
     """
     tools = toolbox.current()
-    lease = values['lease']
+    lease: Lease = values['lease']
+    begun = False
     try:
         tools.runs.raise_if_stopped(lease)
         LOG.debug('Task %s: step %s begins', lease.task_id, step.name)
+        begun = True
+        tools.runs.begun(lease, step.name)
+        lease.events.tell(Kind.STEP_BEGUN, step.name)
+        if step.commits:
+            lease.events.committing = step.name
         with tools.runs.at_work(lease):
             _require_values(type(step).do, values)
             given = step.do(**_arguments(type(step).do, values))
+        if not step.commits:  # the commit itself has told it
+            lease.events.tell(Kind.STEP_DONE, step.name, **tools.runs.moved(lease))
         tools.runs.done(lease)
     except Drop:  # the end of the run logs the reason
         LOG.debug('Task %s: step %s was stopped', lease.task_id, step.name)
+        if begun:
+            lease.events.tell(Kind.STEP_STOPPED, step.name, **tools.runs.moved(lease))
         raise
     except BaseException as error:
         if own_lack.is_one(error):
+            if begun:
+                lease.events.tell(Kind.STEP_STOPPED, step.name, **tools.runs.moved(lease))
             raise Lacking(own_lack.sentence(error)) from error
         failed = _explained(step, error, lease)
-        outcome, _message = tools.queue.fail(lease, str(failed))
+        outcome, _message = tools.queue.fail(lease, str(failed), step=step.name if begun else None)
         if outcome == Outcome.SUCCESS:
             raise Ended from error  # the commit succeeded, and only its answer was lost
         LOG.debug('Task %s: step %s failed', lease.task_id, step.name)
@@ -87,14 +100,19 @@ def do(step: Step, values: Values) -> typing.Any:
 
 def undo(step: Step, values: Values) -> None:
     """Undo a step. Raises only Drops, so that the earlier steps are undone in any case."""
-    lease = values['lease']
+    lease: Lease = values['lease']
     LOG.debug('Task %s: step %s is being undone', lease.task_id, step.name)
-    remove(
+    removed = remove(
         lease,
         f'step {step.name} could not be undone',
         lambda: step.undo(**_arguments(type(step).undo, values)),
         lambda: step.leftovers(**_arguments(type(step).leftovers, values)),
     )
+    events = lease.events
+    if not removed:
+        events.tell(Kind.STEP_LEFT, step.name)
+    elif not events.discarding and (step.name in events.begun or lease.number > 1):
+        events.tell(Kind.STEP_UNDONE, step.name)
 
 
 def remove(
@@ -102,26 +120,27 @@ def remove(
     trouble: str,
     take_away: collections.abc.Callable[[], None],
     leftovers: collections.abc.Callable[[], collections.abc.Iterable[Leftover]],
-) -> None:
+) -> bool:
     """Remove something that a task made. If that fails, record it for the sweeper.
 
     trouble    what the log says if it fails
     take_away  take_away() removes it; idempotent
     leftovers  leftovers() returns what is left if it fails
 
-    Raises only Drops.
+    Returns whether it is removed. Raises only Drops.
     """
     for remaining in reversed(range(UNDO_TRIES)):
         try:
             with toolbox.current().runs.at_work(lease, undoing=True):
                 take_away()
-            return
+            return True
         except Exception as error:
             if remaining and not isinstance(error, Hung):
                 continue
             LOG.exception('Task %s: %s', lease.task_id, trouble, extra={'action': 'undo_failed'})
-            _record(lease, leftovers)
-            return
+            break
+    _record(lease, leftovers)
+    return False
 
 
 def _record(
@@ -180,4 +199,4 @@ def _explained(step: Step, error: BaseException, lease: Lease) -> errors.GlanceE
         exc_info=error,
         extra={'action': 'step_broke'},
     )
-    return StepBroke(step, error)
+    return StepBroke(step)

@@ -16,7 +16,7 @@ from glance.domain.checksum import Checksum
 from glance.domain.image import Image, Location, Status
 from glance.domain.lease import DatabaseGone, Lease, LostLease
 from glance.domain.leftover import Leftover
-from glance.flows import import_tools
+from glance.flows import import_tools, reports
 from glance.flows.fetch_listener import FetchListener
 from glance.image_data import formats, persistent_source, receiving, sources
 from glance.interfaces.flow import Step
@@ -70,6 +70,7 @@ class Fetch(Step):
 
     name = 'fetch'
     provides = 'staged'
+    weight = 60
 
     def do(
         self,
@@ -122,6 +123,7 @@ class Fetch(Step):
 
             with contextlib.closing(source):
                 source.open()
+                tools.runs.show(lease, source.begins_at, source.size)
                 if checkpoint is not None and source.begins_at:
                     listener.on_resumed(source.begins_at, source.size)
                 elif checkpoint is not None:
@@ -191,6 +193,7 @@ class Store(Step):
 
     name = 'store'
     provides = 'location'
+    weight = 30
 
     def do(
         self,
@@ -211,7 +214,9 @@ class Store(Step):
                 break
         _delete(lease, earlier)
         with _take_back(lease, lambda: place.delete(url)), _reading(staged):
-            place.add(url, staged['path'], on_progress=_stored(lease, place.goes_on))
+            report = reports.of_store(lease, staged['size'], place.goes_on)
+            place.add(url, staged['path'], on_progress=report)
+        tools.runs.show(lease, staged['size'])  # a store that renames reports nothing
         return url
 
     def undo(self, lease: Lease, image_id: str) -> None:
@@ -220,21 +225,6 @@ class Store(Step):
     def leftovers(self, lease: Lease, image_id: str) -> list[Leftover]:
         announced = toolbox.current().images.announced(lease, image_id)
         return [Leftover('location', one.url, one.store) for one in announced]
-
-
-def _stored(lease: Lease, goes_on: bool) -> collections.abc.Callable[[int], None]:
-    """Reports stored bytes. What a later claim has to store again brings a task no further."""
-    runs, most = toolbox.current().runs, 0
-
-    def report(stored: int) -> None:
-        nonlocal most
-        is_more, most = stored > most, max(most, stored)
-        if goes_on or is_more:
-            runs.progress(lease, stored if goes_on else None)
-        else:
-            runs.raise_if_stopped(lease)
-
-    return report
 
 
 @contextlib.contextmanager

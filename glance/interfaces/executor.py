@@ -102,6 +102,20 @@ class RunControl(abc.ABC):
                     number again is no progress
         """
 
+    def begun(self, lease: Lease, step: str) -> None:
+        """Report that this thread begins a step, for those who look at the task."""
+
+    def show(self, lease: Lease, bytes_done: int, bytes_total: int | None = None) -> None:
+        """Report bytes of the current step to those who look at the task. Never raises a Drop.
+
+        progress() does so as well; this is for the total, and for bytes that no later
+        claim could use.
+        """
+
+    def moved(self, lease: Lease) -> collections.abc.Mapping[str, int]:
+        """The bytes of the current step as reported: bytes_done, bytes_total and rate."""
+        return {}
+
     @abc.abstractmethod
     def at_work(
         self, lease: Lease, *, undoing: bool = False
@@ -126,7 +140,7 @@ class RunControl(abc.ABC):
 
     @abc.abstractmethod
     def done(self, lease: Lease) -> None:
-        """Report that a step has succeeded."""
+        """Report that the step of this thread has succeeded."""
 
     @abc.abstractmethod
     def raise_if_stopped(self, lease: Lease) -> None:

@@ -7,6 +7,7 @@ import typing
 from glance.domain.entry import Claim, Held
 from glance.domain.lease import Lease, Progress
 from glance.domain.leftover import Leftover
+from glance.domain.steps import RunReport
 from glance.domain.suspects import SuspectGroup
 from glance.interfaces.writes import Write
 
@@ -15,6 +16,9 @@ class TaskQueue(abc.ABC):
     """The entries of accepted tasks, and their leases. All times are those of the database.
 
     A holder is the name of a process that holds leases.
+
+    Each write of a run also writes the events that wait in its lease, and those of its own;
+    TaskRepository.events() shows them.
 
     suspects_here  whether claim() also gives suspects, one at a time and alone, because
                    no child process runs them
@@ -73,21 +77,27 @@ class TaskQueue(abc.ABC):
     def renew(
         self,
         holder: str,
-        best_progress: collections.abc.Mapping[Lease, Progress],
+        reports: collections.abc.Mapping[Lease, RunReport | None],
         *,
         seconds: float,
     ) -> None:
-        """Extend these leases to this number of seconds from now, and record the progress."""
+        """Extend these leases to this number of seconds from now, and record the reports.
+
+        reports  how far the runs are; None for one that is as far as the queue knows
+        """
 
     @abc.abstractmethod
     def held(self, holder: str) -> list[Held]:
         """The leases that this holder still has, and whether their tasks are to be cancelled."""
 
     @abc.abstractmethod
-    def release(self, lease: Lease, best_progress: Progress, *, stalled: bool = False) -> None:
+    def release(
+        self, lease: Lease, best_progress: Progress, *, stalled: bool = False, reason: str = ''
+    ) -> None:
         """Hand an entry back; it is claimable at once. Does nothing if the lease is lost.
 
         stalled  count an attempt, unless the run got further than those before it
+        reason   why, for the timeline; one or two words
         """
 
     @abc.abstractmethod
@@ -99,8 +109,10 @@ class TaskQueue(abc.ABC):
         """All processes that hold a lease, including this one."""
 
     @abc.abstractmethod
-    def fail(self, lease: Lease, message: str) -> tuple[str, str]:
+    def fail(self, lease: Lease, message: str, *, step: str | None = None) -> tuple[str, str]:
         """Record the outcome 'failure' and its reason, unless there is an outcome already.
+
+        step  the name of the step that has failed, for the timeline
 
         If the task is to be cancelled, the reason is that of Cancelled.
 
@@ -128,8 +140,11 @@ class TaskQueue(abc.ABC):
         """Record data that this task could not remove. The same leftover is recorded once."""
 
     @abc.abstractmethod
-    def end(self, lease: Lease) -> None:
-        """End the task with its outcome if it has not ended. Delete entry and logbook."""
+    def end(self, lease: Lease, *, progress: int = 0) -> None:
+        """End the task with its outcome if it has not ended. Delete entry and logbook.
+
+        progress  how many percent were done, if the task has failed
+        """
 
     @abc.abstractmethod
     def finish(

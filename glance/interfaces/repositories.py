@@ -5,6 +5,7 @@ import collections.abc
 import typing
 
 from glance.domain.entry import Entry
+from glance.domain.events import Event
 from glance.domain.idempotency import IdempotencyKey
 from glance.domain.image import Image, Location
 from glance.domain.lease import Lease
@@ -52,8 +53,18 @@ class TaskRepository(abc.ABC):
         """Those of these tasks that have ended, in any order."""
 
     @abc.abstractmethod
+    def events(
+        self, task_id: str, *, limit: int, after: int = 0, owner: str | None = None
+    ) -> list[Event]:
+        """What happened to a task, in order. Raises TaskNotFound.
+
+        limit  events at most
+        after  the number of the last event of the page before; Invalid if there is none
+        """
+
+    @abc.abstractmethod
     def page(self, listing: Listing, *, owner: str | None = None) -> list[Task]:
-        """A page, without input, result and message. Raises Invalid for a bad marker."""
+        """A page, without input, result, message and steps. Raises Invalid for a bad marker."""
 
     @abc.abstractmethod
     def of_image(self, image_id: str, *, owner: str | None = None) -> list[Task]:
@@ -61,7 +72,7 @@ class TaskRepository(abc.ABC):
 
     @abc.abstractmethod
     def purge(self, *, limit: int) -> int:
-        """Remove at most this number of expired tasks. Returns how many were removed."""
+        """Remove at most this number of expired tasks, with their events. Returns how many."""
 
     @abc.abstractmethod
     def forget_keys(self) -> int:

@@ -12,6 +12,7 @@ import uuid
 from glance.domain import errors
 from glance.domain.caller import Caller
 from glance.domain.entry import Entry, plain_work
+from glance.domain.events import Event
 from glance.domain.idempotency import IdempotencyKey
 from glance.domain.image import UUID
 from glance.domain.listing import Listing
@@ -225,6 +226,12 @@ class Tasks:
     def stop_waiting(self) -> None:
         """Answer all who wait, with their tasks as they are."""
         self._waiting.stop()
+
+    def events(
+        self, task_id: str, *, by: Caller, limit: int, after: int = 0
+    ) -> collections.abc.Sequence[Event]:
+        """What happened to a task, behind an event. Raises TaskNotFound, Invalid."""
+        return self._repository.events(task_id, limit=limit, after=after, owner=_owner(by))
 
     def list(self, listing: Listing, *, by: Caller) -> collections.abc.Sequence[Task]:
         """A page of tasks without input, result and message. Raises Invalid."""

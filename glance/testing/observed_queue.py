@@ -5,7 +5,9 @@ import collections.abc
 import time
 import typing
 
+from glance.domain.events import Event
 from glance.domain.leftover import Leftover
+from glance.domain.steps import StepReport
 from glance.domain.task import Status
 from glance.interfaces.queue import TaskQueue
 
@@ -38,6 +40,14 @@ class ObservedQueue(TaskQueue):
     @abc.abstractmethod
     def leftovers_of(self, task_id: str) -> list[Leftover]:
         """What record_leftovers() recorded for a task, in order."""
+
+    @abc.abstractmethod
+    def events_of(self, task_id: str) -> list[Event]:
+        """What happened to a task, in order."""
+
+    @abc.abstractmethod
+    def progress_of(self, task_id: str) -> tuple[int, list[StepReport]]:
+        """How many percent of a task are done, and its steps so far."""
 
     @abc.abstractmethod
     def open(self) -> list[str]:

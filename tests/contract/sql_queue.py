@@ -48,6 +48,13 @@ class SqlQueue(task_queue.SqlTaskQueue, ObservedQueue):
             )
         )
 
+    def events_of(self, task_id):
+        return self._tasks.events(task_id, limit=1000)
+
+    def progress_of(self, task_id):
+        task = self._tasks.get(task_id)
+        return task.progress, task.steps
+
     def leftovers_of(self, task_id):
         rows = self.database.read(
             lambda connection: connection.execute(

@@ -14,7 +14,8 @@ IDS = ('id', 'image_id', 'request_id', 'user_id', 'retry_of')
 COLUMNS = (*IDS, 'type', 'status', 'owner', *TIMES)
 # Other fields and columns of a task. Names that are neither have no effect, as in Glance.
 NO_FILTERS = (
-    *('input', 'result', 'message', 'self', 'schema', 'deleted', 'deleted_at'),
+    *('input', 'result', 'message', 'progress', 'steps'),
+    *('self', 'schema', 'deleted', 'deleted_at'),
     *('cancelled', 'cancelled_at', 'cancelled_by', 'cancel_reason'),
 )
 

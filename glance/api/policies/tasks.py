@@ -16,6 +16,7 @@ RULES = [
             {'path': '/v2/tasks/{task_id}', 'method': 'DELETE'},
             {'path': '/v2/tasks/{task_id}/retry', 'method': 'POST'},
             {'path': '/v2/tasks/{task_id}/cancel', 'method': 'POST'},
+            {'path': '/v2/tasks/{task_id}/events', 'method': 'GET'},
         ],
     ),
     policy.DocumentedRuleDefault(
@@ -38,5 +39,11 @@ RULES = [
     ),
     policy.DocumentedRuleDefault(
         'get_task', '', 'Show a task.', [{'path': '/v2/tasks/{task_id}', 'method': 'GET'}]
+    ),
+    policy.DocumentedRuleDefault(
+        'get_task_events',
+        '',
+        'Show what happened to a task.',
+        [{'path': '/v2/tasks/{task_id}/events', 'method': 'GET'}],
     ),
 ]

@@ -5,6 +5,7 @@ import typing
 
 from glance.api import body
 from glance.domain.image import UUID
+from glance.domain.steps import StepState
 from glance.domain.task import Status
 
 Schema = dict[str, typing.Any]
@@ -16,6 +17,29 @@ _OBJECT_OR_NULL = ['null', 'object']
 
 # Fields of a task whose cancel was requested. A list does not show them.
 CANCEL_REQUEST = ('cancelled_at', 'cancelled_by', 'cancel_reason')
+
+
+_STEPS = {
+    'type': 'array',
+    'readOnly': True,
+    'description': 'The steps of the task that have begun. /v2/tasks/{id}/events has more.',
+    'items': {
+        'type': 'object',
+        'properties': {
+            'name': {'type': 'string', 'description': 'Name of the step.'},
+            'state': {'type': 'string', 'enum': list(StepState)},
+            'started_at': {'type': 'string', 'description': 'Time at which it began last.'},
+            'ended_at': {'type': 'string', 'description': 'Time of its end, or of its undo.'},
+            'attempt': {
+                'type': 'integer',
+                'description': 'Which of the runs of the task did it last, from 1.',
+            },
+            'bytes_done': {'type': 'integer', 'description': 'Bytes that it has moved.'},
+            'bytes_total': {'type': 'integer', 'description': 'Bytes that it will move.'},
+            'rate': {'type': 'integer', 'description': 'Bytes per second in this run.'},
+        },
+    },
+}
 
 
 def _fields(types: Types) -> Schema:
@@ -72,6 +96,14 @@ def _fields(types: Types) -> Schema:
             'type': 'string',
             'description': 'Reason that the user gave for the cancel.',
         },
+        'progress': {
+            'type': 'integer',
+            'minimum': 0,
+            'maximum': 100,
+            'readOnly': True,
+            'description': 'How many percent of the task are done.',
+        },
+        'steps': _STEPS,
         'self': {'type': 'string', 'readOnly': True, 'description': 'URL of the task.'},
         'schema': {'type': 'string', 'readOnly': True, 'description': 'URL of this schema.'},
     }
@@ -85,7 +117,7 @@ def task(types: Types) -> Schema:
 def collection(types: Types) -> Schema:
     """/v2/schemas/tasks."""
     fields = _fields(types)
-    for name in ('input', 'result', 'message', *CANCEL_REQUEST):
+    for name in ('input', 'result', 'message', 'steps', *CANCEL_REQUEST):
         del fields[name]
     return {
         'name': 'tasks',

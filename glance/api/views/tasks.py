@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from glance.api.views.events import step_as_json
 from glance.api.views.times import zoneless, zulu
 from glance.domain.task import Task
 
@@ -22,17 +23,19 @@ def as_json(task: Task) -> dict[str, typing.Any]:
         'input': task.input,
         'result': task.result,
         'message': task.message,
+        'steps': [step_as_json(step) for step in task.steps],
         'schema': '/v2/schemas/task',
     }
 
 
 def as_list_item(task: Task) -> dict[str, typing.Any]:
-    """A task in a list: without input, result and message."""
+    """A task in a list: without input, result, message and steps."""
     shown: dict[str, typing.Any] = {
         'id': task.id,
         'type': task.type,
         'status': task.status,
         'owner': task.owner,
+        'progress': task.progress,
         'created_at': zulu(task.created_at),
         'updated_at': zulu(task.updated_at),
         'self': f'{PATH}/{task.id}',
@@ -47,7 +50,7 @@ def as_list_item(task: Task) -> dict[str, typing.Any]:
 
 def as_record(task: Task) -> dict[str, typing.Any]:
     """A task among the tasks of an image: all columns, with times that have no zone."""
-    return dataclasses.asdict(task) | {
+    record = dataclasses.asdict(task) | {
         'created_at': zoneless(task.created_at),
         'updated_at': zoneless(task.updated_at),
         'expires_at': zoneless(task.expires_at),
@@ -56,3 +59,5 @@ def as_record(task: Task) -> dict[str, typing.Any]:
         'deleted_at': None,
         'deleted': False,
     }
+    del record['steps']
+    return record

@@ -11,9 +11,10 @@ from glance.domain.suspects import MAX_DEATHS, SUSPECT_DEATHS
 from glance.domain.task import Status
 from glance.testing.contracts.executor_cancels import CancelContract
 from glance.testing.contracts.executor_stalls import StallContract
+from glance.testing.contracts.executor_timeline import TimelineContract
 
 
-class ExecutorContract(CancelContract, StallContract):
+class ExecutorContract(CancelContract, StallContract, TimelineContract):
     """Mix in; define make_executor() as ExecutorSetup describes it."""
 
     def test_a_task_nobody_announced_is_run_all_the_same(self) -> None:

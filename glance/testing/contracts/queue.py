@@ -6,12 +6,14 @@ from glance.domain import errors
 from glance.domain.entry import Claim
 from glance.domain.lease import Lease, LostLease, Progress
 from glance.domain.leftover import Leftover
+from glance.domain.steps import RunReport
 from glance.domain.suspects import SUSPECT_DEATHS, SuspectGroup
 from glance.domain.task import Status
+from glance.testing.contracts.queue_timeline import QueueTimelineContract
 from glance.testing.observed_queue import ObservedQueue
 
 
-class TaskQueueContract:
+class TaskQueueContract(QueueTimelineContract):
     """Mix in; define make_queue(): an empty queue of this kind, as an ObservedQueue."""
 
     def make_queue(self) -> ObservedQueue:
@@ -69,7 +71,7 @@ class TaskQueueContract:
         self.queue.add('t1')
         [claim] = self._claim('a')
         self.queue.expire(['a'])
-        self.queue.renew('a', {claim.lease: Progress(1, 5)}, seconds=30)
+        self.queue.renew('a', {claim.lease: None}, seconds=30)
         assert self._claim('b') == []
 
     def test_a_lost_lease_cannot_be_renewed(self) -> None:
@@ -77,7 +79,7 @@ class TaskQueueContract:
         [claim] = self._claim('a')
         self.queue.expire(['a'])
         [taken] = self._claim('b')
-        self.queue.renew('a', {claim.lease: Progress(9, 9)}, seconds=30)
+        self.queue.renew('a', {claim.lease: RunReport(Progress(9, 9))}, seconds=30)
         assert [held.lease for held in self.queue.held('b')] == [taken.lease]
         assert self.queue.held('a') == []
 
@@ -195,7 +197,7 @@ class TaskQueueContract:
         self.queue.expire(['a'])
         [claim] = self._claim('a')
         assert claim.deaths == 1
-        self.queue.renew('a', {claim.lease: Progress(0, 10)}, seconds=30)
+        self.queue.renew('a', {claim.lease: RunReport(Progress(0, 10))}, seconds=30)
         self.queue.expire(['a'])
         [claim] = self._claim('a')
         assert (claim.deaths, claim.best_progress) == (0, Progress(0, 10))

@@ -6,10 +6,12 @@ import pytest
 
 from glance.domain import errors
 from glance.domain.entry import Entry
+from glance.domain.events import Kind
 from glance.domain.idempotency import IdempotencyKey, key_for
 from glance.domain.image import Image
-from glance.domain.lease import Lease
+from glance.domain.lease import Lease, Progress
 from glance.domain.listing import Listing
+from glance.domain.steps import RunReport
 from glance.domain.task import Status, Task
 from glance.interfaces.repositories import ImageRepository, TaskRepository
 from glance.interfaces.writes import Write, WrongWrite
@@ -113,6 +115,44 @@ class TaskRepositoryContract:
         with pytest.raises(errors.TaskNotFound):
             self.tasks.get('t1', owner='them')
         assert self.tasks.page(Listing(9), owner='them') == []
+
+    def test_the_events_of_a_task_come_in_pages(self) -> None:
+        self._add('t1')
+        [claim] = self.queue.claim('me', 9, seconds=30, versions={'test': 1})
+        self.queue.fail(claim.lease, 'It was so.')
+        kinds = [event.kind for event in self.tasks.events('t1', limit=9)]
+        assert kinds == [Kind.ACCEPTED, Kind.CLAIMED, Kind.FAILING]
+        first = self.tasks.events('t1', limit=2)
+        assert [event.seq for event in first] == [1, 2]
+        assert [event.seq for event in self.tasks.events('t1', limit=2, after=2)] == [3]
+        assert self.tasks.events('t1', limit=2, after=3) == []
+        assert self.tasks.events('t1', limit=0) == []
+        with pytest.raises(errors.Invalid, match='"marker" 4'):
+            self.tasks.events('t1', limit=2, after=4)
+
+    def test_events_are_shown_to_the_owner_and_while_the_task_is(self) -> None:
+        self._add('t1', owner='us')
+        assert self.tasks.events('t1', limit=9, owner='us')
+        for task_id, owner in (('t1', 'them'), ('t2', None)):
+            with pytest.raises(errors.TaskNotFound):
+                self.tasks.events(task_id, limit=9, owner=owner)
+        self.expire('t1')
+        for _ in range(2):
+            with pytest.raises(errors.TaskNotFound):
+                self.tasks.events('t1', limit=9)
+            self.tasks.purge(limit=9)
+
+    def test_lists_say_how_far_each_task_is(self) -> None:
+        for number in range(3):
+            self._add(f't{number}', minute=number)
+        claims = self.queue.claim('me', 2, seconds=30, versions={'test': 1})
+        self.queue.finish(claims[0].lease, {})
+        self.queue.end(claims[0].lease)
+        self.queue.renew('me', {claims[1].lease: RunReport(Progress(1), 30)}, seconds=30)
+        shown = {task.id: (task.progress, task.steps) for task in self.tasks.page(Listing(9))}
+        ended, running = (claim.lease.task_id for claim in claims)
+        assert (shown.pop(ended), shown.pop(running)) == ((100, []), (30, []))
+        assert list(shown.values()) == [(0, [])]
 
     def test_the_message_of_a_failed_task_is_kept(self) -> None:
         self._add('t1')

@@ -10,44 +10,17 @@ import typing
 
 from glance.domain import errors
 from glance.domain.entry import Claim, Entry, Held, Outcome
+from glance.domain.events import Event, Kind, event_here
 from glance.domain.lease import Lease, LostLease, Progress
 from glance.domain.leftover import Leftover
+from glance.domain.steps import RunReport, StepReport
 from glance.domain.suspects import SUSPECT_DEATHS, SuspectGroup
 from glance.domain.task import Status
 from glance.interfaces.writes import Write
 from glance.testing.fakes import writes as fake_writes
+from glance.testing.fakes.entry_row import Row
+from glance.testing.fakes.events import FakeTimelines
 from glance.testing.observed_queue import PATIENCE, ObservedQueue
-
-
-@dataclasses.dataclass
-class _Row:
-    entry: Entry
-    posted: int
-    number: int = 0
-    owner: str | None = None
-    expires_at: float | None = None
-    attempts: int = 0
-    deaths: int = 0
-    last_death: str | None = None
-    counted: bool = False  # the end of the lease has been counted
-    best_progress: Progress = Progress()
-    begun: Progress = Progress()
-    outcome: str | None = None
-    message: str = ''
-    cancel_requested: bool = False
-
-    def is_free(self, now: float) -> bool:
-        return self.expires_at is None or self.expires_at < now
-
-    def count_death(self) -> None:
-        """Count the death of the holder, if the entry has one and it was not counted yet."""
-        if self.owner is None or self.counted:
-            return
-        self.counted = True
-        if self.best_progress > self.begun:
-            self.attempts = self.deaths = 0
-        else:
-            self.deaths += 1
 
 
 class FakeQueue(ObservedQueue):
@@ -59,11 +32,12 @@ class FakeQueue(ObservedQueue):
     """
 
     def __init__(self) -> None:
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, Row] = {}
         self._left: dict[str, list[Leftover]] = {}
         self.tasks: dict[str, tuple[Status, str]] = {}
         self.results: dict[str, dict[str, typing.Any]] = {}
         self.cancels: dict[str, tuple[str | None, str | None]] = {}
+        self.timelines = FakeTimelines()
         self._changed = threading.Condition()
 
     def add(
@@ -77,8 +51,9 @@ class FakeQueue(ObservedQueue):
     ) -> None:
         with self._changed:
             entry = Entry(task_id, type_, version, work or {}, priority)
-            self._rows[task_id] = _Row(entry, len(self.tasks))
+            self._rows[task_id] = Row(entry, len(self.tasks))
             self.tasks[task_id] = (Status.PENDING, '')
+            self.timelines.record(task_id, event_here(Kind.ACCEPTED))
 
     def wait_until(self, true: collections.abc.Callable[[], bool], *, every: float = 1.0) -> None:
         """Also looks at true() after each change, so every may be long."""
@@ -103,6 +78,12 @@ class FakeQueue(ObservedQueue):
 
     def cancel_of(self, task_id: str) -> tuple[str | None, str | None] | None:
         return self.cancels.get(task_id)
+
+    def events_of(self, task_id: str) -> list[Event]:
+        return list(self.timelines.of[task_id])
+
+    def progress_of(self, task_id: str) -> tuple[int, list[StepReport]]:
+        return self.timelines.progress_of(task_id)
 
     def open(self) -> list[str]:
         return list(self._rows)
@@ -130,7 +111,8 @@ class FakeQueue(ObservedQueue):
                 and row.entry.task_id not in running
             ]
             for row in free:
-                row.count_death()
+                if row.count_death():
+                    self.timelines.died(row.entry.task_id, row.number, row.owner)
             suspect = [row for row in free if row.deaths >= SUSPECT_DEATHS]
             if suspects is not None:
                 free = [row for row in suspect if row.deaths == suspects.deaths]
@@ -149,7 +131,7 @@ class FakeQueue(ObservedQueue):
         row = self._rows.get(task_id)
         return row is not None and row.deaths >= SUSPECT_DEATHS
 
-    def _take(self, row: _Row, holder: str, until: float) -> Claim:
+    def _take(self, row: Row, holder: str, until: float) -> Claim:
         predecessor = row.owner
         row.begun, row.owner, row.expires_at = row.best_progress, holder, until
         row.counted = False
@@ -159,7 +141,7 @@ class FakeQueue(ObservedQueue):
             self.tasks[task_id] = (Status.PROCESSING, '')
         self._changed.notify_all()
         return Claim(
-            Lease(task_id, row.number),
+            self.timelines.claimed(task_id, row.number, holder),
             row.entry.type,
             row.entry.flow_version,
             dict(row.entry.work),
@@ -188,6 +170,8 @@ class FakeQueue(ObservedQueue):
         with self._changed:
             row = self._fenced(lease)
             row.attempts, row.last_death = row.attempts + 1, death
+            event = Event(Kind.BLAMED, detail={'death': death})
+            self.timelines.about(lease.task_id, lease.number, row.owner, event)
 
     def unclaimable(
         self, versions: collections.abc.Mapping[str, int]
@@ -205,15 +189,18 @@ class FakeQueue(ObservedQueue):
     def renew(
         self,
         holder: str,
-        best_progress: collections.abc.Mapping[Lease, Progress],
+        reports: collections.abc.Mapping[Lease, RunReport | None],
         *,
         seconds: float,
     ) -> None:
         with self._changed:
-            for lease, point in best_progress.items():
+            for lease, report in reports.items():
                 row = self._rows.get(lease.task_id)
                 if row and row.number == lease.number and row.owner == holder:
-                    row.best_progress, row.expires_at = point, time.monotonic() + seconds
+                    row.expires_at = time.monotonic() + seconds
+                    self.timelines.report(lease, report)
+                    if report is not None:
+                        row.best_progress = report.best
 
     def held(self, holder: str) -> list[Held]:
         with self._changed:
@@ -223,10 +210,14 @@ class FakeQueue(ObservedQueue):
                 if row.owner == holder
             ]
 
-    def release(self, lease: Lease, best_progress: Progress, *, stalled: bool = False) -> None:
+    def release(
+        self, lease: Lease, best_progress: Progress, *, stalled: bool = False, reason: str = ''
+    ) -> None:
         with self._changed:
             row = self._rows.get(lease.task_id)
             if row and row.number == lease.number:
+                if not (stalled and row.counted):
+                    self.timelines.handed_back(lease, reason)
                 row.best_progress = best_progress
                 if best_progress > row.begun:
                     row.attempts = row.deaths = 0
@@ -249,12 +240,16 @@ class FakeQueue(ObservedQueue):
         with self._changed:
             return sorted({row.owner for row in self._rows.values() if row.owner is not None})
 
-    def fail(self, lease: Lease, message: str) -> tuple[str, str]:
+    def fail(self, lease: Lease, message: str, *, step: str | None = None) -> tuple[str, str]:
         with self._changed:
             row = self._fenced(lease)
+            is_first = row.outcome is None
             if row.outcome is None:
                 row.outcome = Outcome.FAILURE
                 row.message = str(errors.Cancelled()) if row.cancel_requested else message
+            if is_first or (step is not None and row.outcome == Outcome.FAILURE):
+                kind = Kind.FAILING if step is None else Kind.STEP_FAILED
+                self.timelines.write(lease, Event(kind, step, {'message': message}))
             return row.outcome, row.message
 
     def outcome(self, lease: Lease) -> tuple[str | None, str]:
@@ -273,6 +268,7 @@ class FakeQueue(ObservedQueue):
     ) -> None:
         with self._changed:
             row = self._fenced(lease)
+            self.timelines.write(lease)
             row.entry = dataclasses.replace(row.entry, flow_version=flow_version, work=dict(work))
 
     def record_leftovers(
@@ -280,14 +276,18 @@ class FakeQueue(ObservedQueue):
     ) -> None:
         with self._changed:
             self._fenced(lease)
+            self.timelines.write(lease)
             known = self._left.setdefault(lease.task_id, [])
             known.extend(one for one in dict.fromkeys(leftovers) if one not in known)
 
-    def end(self, lease: Lease) -> None:
+    def end(self, lease: Lease, *, progress: int = 0) -> None:
         with self._changed:
             row = self._fenced(lease)
             if row.outcome == Outcome.FAILURE:
                 self.tasks[lease.task_id] = (Status.FAILURE, row.message)
+                ended = Event(Kind.FAILURE, detail={'message': row.message})
+                self.timelines.ended(lease, progress, ended)
+            self.timelines.write(lease)
             del self._rows[lease.task_id]
             self._changed.notify_all()
         self.on_end(lease.task_id)
@@ -309,6 +309,7 @@ class FakeQueue(ObservedQueue):
                 raise errors.Cancelled
             fake_writes.apply(writes, lease)
             row.outcome = Outcome.SUCCESS
+            self.timelines.ended(lease, 100, *lease.events.at_commit())
             self.results[lease.task_id] = shown
             self.tasks[lease.task_id] = (Status.SUCCESS, '')
             self._changed.notify_all()
@@ -323,15 +324,24 @@ class FakeQueue(ObservedQueue):
                 return False
             self.cancels[task_id] = reason, by
             row.cancel_requested = True
+            given = {'by': by, 'reason': reason}
+            self.timelines.record(
+                task_id,
+                event_here(
+                    Kind.CANCEL_REQUESTED, **{key: value for key, value in given.items() if value}
+                ),
+            )
             if row.number == 0:
-                self.tasks[task_id] = (Status.FAILURE, str(errors.Cancelled()))
+                message = str(errors.Cancelled())
+                self.timelines.record(task_id, event_here(Kind.FAILURE, message=message))
+                self.tasks[task_id] = (Status.FAILURE, message)
                 del self._rows[task_id]
             self._changed.notify_all()
         if task_id not in self._rows:
             self.on_end(task_id)
         return True
 
-    def _fenced(self, lease: Lease) -> _Row:
+    def _fenced(self, lease: Lease) -> Row:
         row = self._rows.get(lease.task_id)
         if row is None or row.number != lease.number:
             raise LostLease(str(lease))

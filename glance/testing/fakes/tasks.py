@@ -6,6 +6,7 @@ import datetime
 
 from glance.domain import errors
 from glance.domain.entry import Entry
+from glance.domain.events import Event
 from glance.domain.idempotency import LIFETIME, IdempotencyKey
 from glance.domain.listing import Listing
 from glance.domain.task import Task
@@ -60,14 +61,23 @@ class FakeTaskRepository(TaskRepository):
         return self._current(task), fingerprint
 
     def ended(self, ids: collections.abc.Collection[str]) -> list[Task]:
-        known = [self._current(task) for task in self.records.values() if task.id in ids]
+        known = [self._whole(task) for task in self.records.values() if task.id in ids]
         return [task for task in known if task.ended]
 
     def get(self, task_id: str, *, owner: str | None = None) -> Task:
         task = self.records.get(task_id)
         if task is None or _is_expired(task) or owner not in (None, task.owner):
             raise errors.TaskNotFound(task_id)
-        return self._current(task)
+        return self._whole(task)
+
+    def events(
+        self, task_id: str, *, limit: int, after: int = 0, owner: str | None = None
+    ) -> list[Event]:
+        self.get(task_id, owner=owner)
+        found = self._queue.events_of(task_id)
+        if after and after not in [event.seq for event in found]:
+            raise errors.Invalid(f'"marker" {after} is not an event of this task.')
+        return [event for event in found if event.seq > after][:limit]
 
     def page(self, listing: Listing, *, owner: str | None = None) -> list[Task]:
         return [
@@ -99,9 +109,13 @@ class FakeTaskRepository(TaskRepository):
             if not _is_expired(task) and owner in (None, task.owner)
         ]
 
+    def _whole(self, task: Task) -> Task:
+        return dataclasses.replace(self._current(task), steps=self._queue.progress_of(task.id)[1])
+
     def _current(self, task: Task) -> Task:
         status, message = self._queue.status_of(task.id)
-        task = dataclasses.replace(task, status=status, message=message)
+        percent = self._queue.progress_of(task.id)[0]
+        task = dataclasses.replace(task, status=status, message=message, progress=percent)
         asked = self._queue.cancel_of(task.id)
         if asked is not None:
             reason, user_id = asked

@@ -45,6 +45,7 @@ class Tasks:
         self.listings = []
         self.waits = []
         self.cancels = []
+        self.told, self.asked = [], []
         self.error = None
 
     def add(self, **fields):
@@ -79,6 +80,11 @@ class Tasks:
     def cancel(self, task_id, *, by, reason=None):
         self.cancels.append((task_id, by.user_id, reason))
         return self.get(task_id, by=by)
+
+    def events(self, task_id, *, by, limit, after=0):
+        self.get(task_id, by=by)
+        self.asked.append((limit, after, by.project_id))
+        return self.told[:limit]
 
     def list(self, listing, *, by):
         self.listings.append(listing)

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-revision = '0008'
+revision = '0007'
 down_revision = '0006'
 
 TABLE = 'tasks'

@@ -1,0 +1,162 @@
+"""Renewing leases: one statement for many runs of a process, however many have changed."""
+
+import collections.abc
+import contextlib
+import functools
+import json
+import typing
+
+import sqlalchemy as sa
+
+from glance.db import events as db_events
+from glance.db.models import Name, now, task_queue
+from glance.db.sessions import Database
+from glance.domain.lease import Lease
+from glance.domain.steps import RunReport
+
+_c = task_queue.c
+
+# How each kind of database reads rows from one parameter, a JSON list of objects.
+_FIELDS = ('task_id', 'lease', 'told', 'step', 'bytes', 'percent', 'steps')
+_READ_ROWS = {
+    'sqlite': """
+        SELECT {} FROM json_each(:rows)
+        """.format(', '.join(f"json_extract(value, '$.{name}') AS {name}" for name in _FIELDS)),
+    'postgresql': """
+        SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
+            task_id text, lease int, told int, step int, bytes bigint, percent int, steps text)
+        """,
+    'mysql': """
+        SELECT * FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+            task_id VARCHAR(36) PATH '$.task_id', lease INT PATH '$.lease', told INT PATH '$.told',
+            step INT PATH '$.step', bytes BIGINT PATH '$.bytes', percent INT PATH '$.percent',
+            steps LONGTEXT PATH '$.steps')) AS r
+        """,
+}
+
+# Leases are renewed so many at a time: a transaction must not hold many entries for long.
+AT_ONCE = 50
+
+# The entries among these that no transaction of a run has locked.
+_LOCK_UNLOCKED = (
+    sa.select(_c.task_id)
+    .where(_c.task_id.in_(sa.bindparam('ids', expanding=True)), _c.owner == sa.bindparam('holder'))
+    .with_for_update(skip_locked=True)
+)
+_SELECT_LAST_EVENTS = sa.select(_c.task_id, _c.lease, _c.last_event).where(
+    _c.task_id.in_(sa.bindparam('ids', expanding=True)), _c.owner == sa.bindparam('holder')
+)
+
+
+@functools.cache
+def _renew(dialect: str) -> sa.Update:
+    """The statement that renews leases of "holder" and sets what has changed; null: nothing."""
+    rows = (
+        sa.text(_READ_ROWS[dialect])
+        .columns(
+            sa.column('task_id', Name(36)),
+            *(
+                sa.column(name, sa.BigInteger)
+                for name in ('lease', 'told', 'step', 'bytes', 'percent')
+            ),
+            sa.column('steps', sa.Text),
+        )
+        .subquery('renewed')
+    )
+    new = rows.c
+    return (
+        sa.update(task_queue)
+        .where(
+            _c.task_id == new.task_id, _c.lease == new.lease, _c.owner == sa.bindparam('holder')
+        )
+        .values(
+            expires_at=now() + sa.bindparam('seconds'),
+            last_event=_c.last_event + new.told,
+            furthest_step=sa.func.coalesce(new.step, _c.furthest_step),
+            furthest_bytes=sa.func.coalesce(new.bytes, _c.furthest_bytes),
+            progress=sa.func.coalesce(new.percent, _c.progress),
+            steps=sa.func.coalesce(new.steps, _c.steps),
+        )
+    )
+
+
+def renew(
+    database: Database,
+    holder: str,
+    reports: collections.abc.Mapping[Lease, RunReport | None],
+    *,
+    seconds: float,
+) -> None:
+    """TaskQueue.renew(), and write the events of these runs that wait for a write.
+
+    A run that waits for a table locks its entry; it must not cost the others their leases.
+    """
+    leases = list(reports)
+    if database.dialect == 'sqlite':  # locks no rows, and each commit costs a sync
+        if leases:
+            _renew_some(database, holder, reports, seconds)
+        return
+    for _attempt in range(2):  # most transactions have ended when the skipped are tried again
+        pieces = [leases[n : n + AT_ONCE] for n in range(0, len(leases), AT_ONCE)]
+        leases = [
+            lease
+            for piece in pieces
+            for lease in _renew_some(
+                database, holder, {one: reports[one] for one in piece}, seconds
+            )
+        ]
+
+
+def _renew_some(
+    database: Database,
+    holder: str,
+    reports: collections.abc.Mapping[Lease, RunReport | None],
+    seconds: float,
+) -> list[Lease]:
+    """Renew leases in one transaction. Returns those whose entries are locked or not held."""
+    names = {'ids': [lease.task_id for lease in reports], 'holder': holder}
+    with contextlib.ExitStack() as stack:
+        told = {
+            lease: stack.enter_context(db_events.told(lease, everything=report is not None))
+            for lease, report in reports.items()
+        }
+
+        def write(connection: sa.Connection) -> list[Lease]:
+            skipped: list[Lease] = []
+            if database.dialect != 'sqlite':
+                unlocked = set(connection.scalars(_LOCK_UNLOCKED, names))
+                skipped = [lease for lease in reports if lease.task_id not in unlocked]
+            renewed = [lease for lease in reports if lease not in skipped]
+            rows = [_row(lease, reports[lease], len(told[lease])) for lease in renewed]
+            values = {'rows': json.dumps(rows), 'holder': holder, 'seconds': seconds}
+            connection.execute(_renew(database.dialect), values)
+            if any(told[lease] for lease in renewed):  # their entries are locked now
+                found = connection.execute(_SELECT_LAST_EVENTS, names)
+                last = {Lease(row.task_id, row.lease): row.last_event for row in found}
+                db_events.insert(
+                    connection,
+                    [
+                        row
+                        for lease in renewed
+                        if told[lease] and lease in last
+                        for row in told[lease].rows(connection, last[lease])
+                    ],
+                )
+            return skipped
+
+        skipped = database.write(write)
+    for lease in skipped:
+        lease.events.put_back(told[lease].events)
+    return skipped
+
+
+def _row(lease: Lease, report: RunReport | None, told: int) -> dict[str, typing.Any]:
+    row: dict[str, typing.Any] = {'task_id': lease.task_id, 'lease': lease.number, 'told': told}
+    if report is not None:
+        row |= {
+            'step': report.best.step,
+            'bytes': report.best.bytes,
+            'percent': report.percent,
+            'steps': report.steps,
+        }
+    return row

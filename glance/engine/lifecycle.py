@@ -18,21 +18,17 @@ from glance.domain import errors, own_lack
 from glance.domain.entry import Claim, Outcome, plain_work
 from glance.domain.events import Kind
 from glance.domain.lease import (
-    Acquitted,
-    CancelIgnored,
     DatabaseGone,
     Drop,
-    Ended,
-    HandBack,
     Lacking,
     Lease,
     LostLease,
-    NoFreeThread,
     QueueBroke,
     RunBroke,
     Stalled,
 )
 from glance.domain.suspects import MAX_DEATHS
+from glance.engine import drop_messages
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.lease_policy import OUTAGE_PAUSE, LeasePolicy
 from glance.engine.meter import Meter
@@ -44,47 +40,6 @@ Parameters = typing.ParamSpec('Parameters')
 Answer = typing.TypeVar('Answer')
 
 LOG = logging.getLogger(__name__)
-
-# What the log says of a run that was dropped, by the class of the Drop.
-DROP_MESSAGES = {
-    HandBack: (
-        'Task %s was handed back to the queue because the service is stopping; '
-        'another run will continue it'
-    ),
-    NoFreeThread: (
-        'Task %s was handed back to the queue because no thread is free to run its steps; '
-        'another run will continue it'
-    ),
-    Acquitted: 'Task %s got further and is not suspect any more; another run will continue it',
-    LostLease: (
-        'Task %s is no longer run by this process because its lease was lost; '
-        'another process has claimed or ended it'
-    ),
-    QueueBroke: (
-        'The run of task %s was stopped by an unknown error of the queue; '
-        'another run will continue it'
-    ),
-    DatabaseGone: (
-        'The run of task %s was stopped because the database does not answer; '
-        'another run will continue it'
-    ),
-    Lacking: (
-        'The run of task %s was stopped because this process lacks descriptors, memory or '
-        'threads; another run will continue it'
-    ),
-    Stalled: (
-        'The run of task %s was stopped because it made no progress; another run will continue it'
-    ),
-    RunBroke: (
-        'The run of task %s was stopped by an unexpected error; another run will continue it'
-    ),
-    CancelIgnored: (
-        'The run of task %s was stopped because a step went on although the task is cancelled; '
-        'another run will undo it'
-    ),
-    Ended: 'Task %s has already succeeded; another run will clean up after it',
-    Drop: 'The run of task %s was stopped; another run will continue it',
-}
 
 
 class RunLifecycle:
@@ -292,7 +247,7 @@ class RunLifecycle:
     def _handle_drop(self, claim: Claim, drop: Drop) -> None:
         """Give the entry of a dropped run back, as soon as the database answers."""
         lease = claim.lease
-        LOG.warning(_drop_message(drop), lease.task_id, extra={'action': 'task_dropped'})
+        LOG.warning(drop_messages.of(drop), lease.task_id, extra={'action': 'task_dropped'})
         if isinstance(drop, LostLease):
             return
         run = self._runs.get(lease)
@@ -333,15 +288,6 @@ def _ask(
     except Exception as error:
         LOG.error('The queue raised an unknown error: %s: %s', type(error).__name__, error)
         raise QueueBroke(str(error)) from error
-
-
-def _drop_message(drop: Drop) -> str:
-    """The sentence of this kind of Drop, or of the nearest class that it derives from."""
-    return next(
-        DROP_MESSAGES[kind]
-        for kind in type(drop).__mro__
-        if issubclass(kind, Drop) and kind in DROP_MESSAGES
-    )
 
 
 def _upgraded_work(flow: Flow, claim: Claim) -> Work | None:

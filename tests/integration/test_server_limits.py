@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from glance.db import connecting, deadlines, migrations, server_checks, sessions
 from glance.domain import errors
 from glance.domain.lease import Lease, Progress
+from glance.domain.steps import RunReport
 from tests import databases
 from tests.contract.sql_queue import SqlQueue
 
@@ -207,7 +208,7 @@ def test_leases_are_renewed_but_those_whose_entries_are_locked(url):
     for number in range(60):  # more than are renewed at once
         queue.add(f't{number:02}')
     leases = [claim.lease for claim in queue.claim('us', 60, seconds=0.001, versions={'test': 1})]
-    progress = {lease: Progress(1, 5) for lease in leases}
+    progress = {lease: RunReport(Progress(1, 5)) for lease in leases}
 
     def renew_beside(connection):
         connection.execute(
@@ -223,6 +224,6 @@ def test_leases_are_renewed_but_those_whose_entries_are_locked(url):
         ).all()
     )
     assert expiring == ['t07']
-    queue.renew('us', {Lease('t07', 1): Progress(1, 5)}, seconds=600)
+    queue.renew('us', {Lease('t07', 1): RunReport(Progress(1, 5))}, seconds=600)
     assert queue.claim('them', 60, seconds=30, versions={'test': 1}) == []
     queue.database.close()

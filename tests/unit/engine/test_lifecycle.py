@@ -13,8 +13,9 @@ import pytest
 from glance.domain import lease as leases
 from glance.domain.lease import Drop, HandBack, Lacking, LostLease, NoFreeThread, Progress, Stalled
 from glance.engine.active_runs import ActiveRuns
+from glance.engine.drop_messages import MESSAGES
 from glance.engine.lease_policy import LeasePolicy
-from glance.engine.lifecycle import DROP_MESSAGES, RunLifecycle
+from glance.engine.lifecycle import RunLifecycle
 from glance.interfaces.executor import FlowRunner, RunResult
 from glance.testing.fakes.flows import Gate, gated_flow
 from glance.testing.fakes.queue import FakeQueue
@@ -64,7 +65,7 @@ def dropped(caplog):
 def test_each_kind_of_drop_is_logged_as_a_sentence_of_its_own(dropped, kind):
     said, _claims = dropped(kind())
     assert 't1' in said
-    assert said != DROP_MESSAGES[Drop] % 't1'
+    assert said != MESSAGES[Drop] % 't1'
     assert kind.__name__ not in said
 
 
@@ -100,7 +101,7 @@ def test_an_error_of_the_service_is_logged_and_counts_as_an_attempt(dropped, cap
 
 def test_a_lack_of_the_service_is_no_attempt(dropped):
     said, [claim] = dropped(OSError(errno.EMFILE, 'Too many open files'))
-    assert said == DROP_MESSAGES[Lacking] % 't1'
+    assert said == MESSAGES[Lacking] % 't1'
     assert claim.attempts == 0
 
 

@@ -121,13 +121,13 @@ class Broken(FakeQueue):
         self._break('outcome')
         return super().outcome(lease)
 
-    def end(self, lease):
+    def end(self, lease, **how):
         self._break('end')
-        super().end(lease)
+        super().end(lease, **how)
 
-    def release(self, lease, best_progress, *, stalled=False):
+    def release(self, lease, best_progress, **how):
         self._break('release')
-        super().release(lease, best_progress, stalled=stalled)
+        super().release(lease, best_progress, **how)
 
 
 @pytest.mark.parametrize('names', [('outcome',), ('end',), ('end', 'release')])

@@ -54,7 +54,7 @@ STORIES = {
     'a claim not counted': ([POST, CLAIM, (claim(3),), END], 'not counted by one'),
     'two outcomes': (
         [POST, CLAIM, (TOUCH, sa.update(task_queue).values(outcome='success')), END],
-        'several outcomes',
+        'not one outcome',
     ),
     'written after the entry': ([POST, CLAIM, END, (IMAGE,)], 'after the entry was gone'),
     'written without a fence': ([POST, (IMAGE,), CLAIM, END], 'a write without a fence'),

@@ -56,7 +56,13 @@ class Runner:
             reload = self._suspects.reload
             conf.register_mutate_hook(lambda _conf, _changed: reload())
         self._logbooks = folders.state / 'logbooks'
-        self.sweeper = Sweeper(parts.images, parts.tasks, parts.stores)
+        staging = first(
+            replacements.staging,
+            lambda: FolderStaging(
+                str(folders.staging), self._holder.is_dead, self._holder.is_dead_here
+            ),
+        )
+        self.sweeper = Sweeper(parts.images, parts.tasks, parts.stores, staging, self._is_queued)
         make_executor: typing.Any = replacements.executor or plugins.executor_class(
             conf.task.task_executor
         )
@@ -72,12 +78,7 @@ class Runner:
                 queue=parts.queue,
                 images=parts.images,
                 stores=parts.stores,
-                staging=first(
-                    replacements.staging,
-                    lambda: FolderStaging(
-                        str(folders.staging), self._holder.is_dead, self._holder.is_dead_here
-                    ),
-                ),
+                staging=staging,
                 runs=self.executor.runs,
                 import_filter=parts.import_filter,
                 resolver=parts.resolver,

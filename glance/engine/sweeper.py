@@ -1,17 +1,22 @@
-"""Removes the stored bytes that nobody else removes any more, and old idempotency keys.
+"""Removes the bytes that nobody else removes any more, and old idempotency keys.
 
-These bytes are the bytes of a deleted image whose store failed, or whose process died,
-before they were removed; and those that a failed task could not remove.
+In the stores these are the bytes of a deleted image whose store failed, or whose
+process died, before they were removed; and those that a failed task could not
+remove. In the staging area of this host they are what a task left here that ended
+on another host.
 """
 
 import collections.abc
 import logging
+import sys
 import threading
 import time
 
 from glance.domain import errors
 from glance.domain.image import Location
+from glance.domain.lease import Lease
 from glance.interfaces.repositories import ImageRepository, TaskRepository
+from glance.interfaces.staging import Staging
 from glance.interfaces.store import Stores
 
 LOG = logging.getLogger(__name__)
@@ -23,12 +28,24 @@ class Sweeper:
     """One thread that sweeps at its start, and then every INTERVAL.
 
     Several processes may sweep at the same time, because removing is idempotent.
+
+    is_queued  whether the task of a lease has an entry in the queue; True if that is
+               not known now
     """
 
-    def __init__(self, images: ImageRepository, tasks: TaskRepository, stores: Stores) -> None:
+    def __init__(
+        self,
+        images: ImageRepository,
+        tasks: TaskRepository,
+        stores: Stores,
+        staging: Staging,
+        is_queued: collections.abc.Callable[[Lease], bool],
+    ) -> None:
         self._images = images
         self._tasks = tasks
         self._stores = stores
+        self._staging = staging
+        self._is_queued = is_queued
         self._failed: frozenset[Location] = frozenset()  # the log has their errors
         self._look = threading.Event()
         self._running = False
@@ -65,6 +82,24 @@ class Sweeper:
         """Remove what can be removed now. Raises what the database raises."""
         self._failed = frozenset(self._unremoved(self._images.removable()))
         self._tasks.forget_keys()
+        self._sweep_staging()
+
+    def _sweep_staging(self) -> None:
+        """Remove what tasks have staged that have ended.
+
+        A task has no entry any more once it has ended, and gets none again. It had
+        one when its folder was made, so the folders are listed first.
+        """
+        for task_id in self._staging.task_ids():
+            time.sleep(0)  # let other green threads run
+            every_claim = Lease(task_id, sys.maxsize)
+            if not self._is_queued(every_claim):
+                self._staging.remove(every_claim, earlier=True)
+                LOG.info(
+                    'Task %s has ended elsewhere; its staged bytes were removed here',
+                    task_id,
+                    extra={'action': 'staging_swept'},
+                )
 
     def _unremoved(
         self, locations: collections.abc.Iterable[Location]

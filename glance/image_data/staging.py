@@ -140,6 +140,10 @@ class FolderStaging(Staging):
         opened = dataclasses.replace(checkpoint, closed=False)
         self._pool.submit(checkpoints.write, path, opened).result()
 
+    def task_ids(self) -> list[str]:
+        names = threads.original('os').listdir(self._root)
+        return [name for name in names if UUID.fullmatch(name)]
+
     def remove(self, lease: Lease, *, earlier: bool = False) -> None:
         folder = self._folder(lease.task_id)
         if not files.is_folder(folder):  # a symbolic link in its place must not be followed

@@ -41,6 +41,10 @@ class Staging(abc.ABC):
         return False
 
     @abc.abstractmethod
+    def task_ids(self) -> list[str]:
+        """The tasks that have a folder."""
+
+    @abc.abstractmethod
     def remove(self, lease: Lease, *, earlier: bool = False) -> None:
         """Remove the files of this claim; with earlier=True those of earlier claims too.
 

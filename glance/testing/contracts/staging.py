@@ -55,6 +55,13 @@ class StagingContract:
         assert os.path.dirname(claim) == task
         assert os.path.dirname(self.staging.path(Lease(TASK, 1))) == claim
 
+    def test_the_tasks_that_have_staged_something_are_known(self) -> None:
+        assert self.staging.task_ids() == []
+        self._stage(1)
+        self._stage(2)
+        self._stage(1, task_id=OTHER)
+        assert sorted(self.staging.task_ids()) == [TASK, OTHER]
+
     def test_removing_a_claim_leaves_the_others(self) -> None:
         first, second = self._stage(1), self._stage(2)
         self.staging.remove(Lease(TASK, 2))

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 
 from glance.domain.checkpoint import Checkpoint
+from glance.domain.image import UUID
 from glance.domain.lease import Lease
 from glance.interfaces.staging import Staging
 
@@ -47,6 +48,9 @@ class FakeStaging(Staging):
                 on_progress(taken.offset)
             self.remove(one)
         return taken
+
+    def task_ids(self) -> list[str]:
+        return [path.name for path in self._root.glob('*') if UUID.fullmatch(path.name)]
 
     def remove(self, lease: Lease, *, earlier: bool = False) -> None:
         for one in self._staged(lease) if earlier else [lease]:

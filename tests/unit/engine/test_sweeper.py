@@ -1,19 +1,25 @@
 """The bytes of deleted images go, as soon as their store removes them."""
 
 import datetime
+import pathlib
 
 import pytest
 
 from glance.domain import errors
 from glance.domain.idempotency import LIFETIME
 from glance.domain.image import Location
+from glance.domain.lease import Lease
 from glance.engine import sweeper
 from glance.interfaces.store import Stores
 from glance.testing.fakes.images import FakeImageRepository
 from glance.testing.fakes.queue import FakeQueue
+from glance.testing.fakes.staging import FakeStaging
 from glance.testing.fakes.store import FakeStore
 from glance.testing.fakes.tasks import FakeTaskRepository
 from glance.testing.observed_queue import PATIENCE
+
+RUNS = '0d5f9d3e-8f0e-4d75-8e2b-6d1b2f3c4a5e'
+ENDED = '5a4c3f2b-1b6d-4b2e-8e57-0e8f3e9d5f0d'
 
 
 class MayFail(FakeStore):
@@ -41,8 +47,29 @@ def tasks():
 
 
 @pytest.fixture
-def sweeps(images, tasks, stores):
-    return sweeper.Sweeper(images, tasks, Stores(stores, default='fast'))
+def staging(tmp_path):
+    return FakeStaging(tmp_path)
+
+
+@pytest.fixture
+def make_sweeper(images, tasks, stores, staging):
+    """make_sweeper(*queued): a sweeper, if these tasks have not ended."""
+
+    def make(*queued):
+        return sweeper.Sweeper(
+            images,
+            tasks,
+            Stores(stores, default='fast'),
+            staging,
+            lambda lease: lease.task_id in queued,
+        )
+
+    return make
+
+
+@pytest.fixture
+def sweeps(make_sweeper):
+    return make_sweeper()
 
 
 def left(images, stores, store, number):
@@ -83,7 +110,15 @@ def test_a_store_that_fails_keeps_its_rows_and_not_those_of_others(
     assert stores['fast'].data == stores['slow'].data == {}
 
 
-def test_a_sweep_that_fails_is_repeated(images, stores, caplog, tasks):
+def test_what_a_task_staged_here_goes_when_it_has_ended_elsewhere(make_sweeper, staging):
+    for task_id, number in ((RUNS, 1), (ENDED, 1), (ENDED, 3)):
+        pathlib.Path(staging.path(Lease(task_id, number))).write_bytes(b'bits')
+    make_sweeper(RUNS).sweep()
+    assert pathlib.Path(staging.path(Lease(RUNS, 1))).read_bytes() == b'bits'
+    assert not any(pathlib.Path(staging.folder(Lease(ENDED, 1), earlier=True)).glob('*'))
+
+
+def test_a_sweep_that_fails_is_repeated(images, make_sweeper, caplog):
     answers = [errors.DatabaseUnavailable(), RuntimeError('new')]
     swept = sweeper.threading.Event()
 
@@ -95,7 +130,7 @@ def test_a_sweep_that_fails_is_repeated(images, stores, caplog, tasks):
         return []
 
     images.removable = removable
-    sweeps = sweeper.Sweeper(images, tasks, Stores(stores, default='fast'))
+    sweeps = make_sweeper()
     sweeps.start()
     assert swept.wait(PATIENCE)
     sweeps.stop(PATIENCE)

@@ -21,13 +21,12 @@ class DeadHolderWatch:
     def __init__(self, queue: TaskQueue, holder: LeaseHolder) -> None:
         self._queue = queue
         self._holder = holder
-        self._known: set[str] = set()
+        self._known: set[str] | None = None  # unlocked files at the last look; None: none yet
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Free what can be freed now, and begin to watch. Raises DatabaseUnavailable."""
-        self._known = self._holder.unlocked()
-        self._free()
+        """Free what can be freed now, and begin to watch. An outage delays it to a later look."""
+        self._look()
         threading.Thread(target=self._loop, name='dead-holders', daemon=True).start()
 
     def stop(self) -> None:
@@ -35,15 +34,18 @@ class DeadHolderWatch:
 
     def _loop(self) -> None:
         while not self._stopping.wait(INTERVAL):
-            try:
-                found = self._holder.unlocked()
-                if found - self._known:
-                    self._free()
-                self._known = found
-            except errors.DatabaseUnavailable:
-                continue  # looked at again at the next turn
-            except Exception:
-                LOG.exception('Looking for processes that have died failed; trying again')
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            found = self._holder.unlocked()
+            if self._known is None or found - self._known:
+                self._free()
+            self._known = found
+        except errors.DatabaseUnavailable:
+            pass  # the database room has logged it; the next look tries again
+        except Exception:
+            LOG.exception('Looking for processes that have died failed; trying again')
 
     def _free(self) -> None:
         holding = self._queue.holders()

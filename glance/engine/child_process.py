@@ -1,6 +1,9 @@
 """The child processes in which suspects run."""
 
 import collections.abc
+import contextlib
+import errno
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -11,6 +14,7 @@ from glance.domain.suspects import SuspectGroup
 from glance.engine.lease_holders import LeaseHolder
 
 PROGRAM = 'glance.cmd.suspects'
+LOCK = 'children.lock'  # in the run folder
 
 
 class ChildProcess:
@@ -45,6 +49,18 @@ class ChildProcesses:
         self._folder = folder
         self._configuration = configuration
 
+    @contextlib.contextmanager
+    def turn(self) -> collections.abc.Iterator[bool]:
+        """Whether no other process of this run folder is about to start a child.
+
+        Within the block none other is.
+        """
+        descriptor = os.open(self._folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            yield _locked(descriptor)
+        finally:
+            os.close(descriptor)
+
     def start(self, group: SuspectGroup) -> ChildProcess:
         holder = LeaseHolder.register(self._folder)
         try:
@@ -67,3 +83,14 @@ class ChildProcesses:
             holder.release()
             raise
         return ChildProcess(process, holder)
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether the file could be locked for this process."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        return False
+    return True

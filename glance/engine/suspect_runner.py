@@ -4,8 +4,12 @@ glance.domain.suspects tells what a suspect is. The child claims, renews and wri
 under a name of its own (its program is glance.cmd.suspects). Its parent made that
 name and holds the lock of its file too, so that nobody finds the child dead before
 the parent has judged its death.
+
+All processes of a host find the same suspects at the same time. So they take turns:
+one starts a child, and the others look again when that has claimed what waits.
 """
 
+import contextlib
 import logging
 import signal
 import threading
@@ -45,6 +49,9 @@ class Child(typing.Protocol):
 
 class Children(typing.Protocol):
     """Starts children."""
+
+    def turn(self) -> contextlib.AbstractContextManager[bool]:
+        """Whether it is the turn of this process to start a child, to the end of the block."""
 
     def start(self, group: SuspectGroup) -> Child:
         """A child that runs this group. Raises OSError."""
@@ -88,9 +95,11 @@ class SuspectRunner:
         while not self._stopping.is_set():
             pause = INTERVAL
             try:
-                waiting = self._queue.suspects()
-                if waiting:
-                    self._run(SuspectGroup.of(*waiting[0]))
+                with contextlib.ExitStack() as turn:
+                    is_ours = turn.enter_context(self._children.turn())
+                    waiting = self._queue.suspects() if is_ours else []
+                    if waiting:
+                        self._run(SuspectGroup.of(*waiting[0]), turn)
             except errors.DatabaseUnavailable:
                 pause = OUTAGE_PAUSE
             except OSError as error:
@@ -113,8 +122,11 @@ class SuspectRunner:
                 LOG.exception('Running suspect tasks failed; trying again')
             self._stopping.wait(pause)
 
-    def _run(self, group: SuspectGroup) -> None:
-        """Run a group in a child, to the end of the child. Raises OSError if that is no use."""
+    def _run(self, group: SuspectGroup, turn: contextlib.ExitStack) -> None:
+        """Run a group in a child, to the end of the child. Raises OSError if that is no use.
+
+        turn  ends as soon as the child has claimed its tasks
+        """
         self._child = child = self._children.start(group)
         self._queue.suspects_here = False
         LOG.info(
@@ -125,7 +137,11 @@ class SuspectRunner:
             extra={'action': 'child_started'},
         )
         try:
+            has_claimed = False
             while (status := child.poll()) is None:
+                if not has_claimed and self._has_claimed(child):
+                    has_claimed = True
+                    turn.close()
                 time.sleep(CHILD_INTERVAL)
             self._child = None
             if status > 0:
@@ -134,6 +150,12 @@ class SuspectRunner:
                 self._judge(child, signal.Signals(-status))
         finally:
             child.close()
+
+    def _has_claimed(self, child: Child) -> bool:
+        try:
+            return bool(self._queue.held(child.holder))
+        except errors.DatabaseUnavailable:
+            return False  # unknown
 
     def _judge(self, child: Child, number: signal.Signals) -> None:
         """Blame the task that was alone in a child that died."""

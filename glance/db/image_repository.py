@@ -192,10 +192,14 @@ class SqlImageRepository(ImageRepository):
             row = connection.execute(SELECT_IMAGE, {'id': image_id}).one_or_none()
             if row is None or row.created_by_task != lease.task_id:
                 return
-            # If a user deleted the image meanwhile, its record goes too: it never had bytes.
             if row.status != Status.IMPORTING and not row.deleted:
                 return
-            for table in (image_properties, image_tags, locations_table):
+            connection.execute(
+                sa.delete(locations_table).where(locations_table.c.image_id == image_id)
+            )
+            if row.deleted:
+                return  # create() must find it, if the task begins again
+            for table in (image_properties, image_tags):
                 connection.execute(sa.delete(table).where(table.c.image_id == image_id))
             connection.execute(sa.delete(images).where(images.c.id == image_id))
 

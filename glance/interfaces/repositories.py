@@ -176,4 +176,7 @@ class ImageRepository(abc.ABC):
 
     @abc.abstractmethod
     def remove(self, lease: Lease, image_id: str) -> None:
-        """Delete the record that this task created, unless the image is active. Idempotent."""
+        """Delete the record that this task created, unless the image is active. Idempotent.
+
+        If a caller deleted the image, create() still raises ImageGone after this.
+        """

@@ -239,6 +239,15 @@ class ImageRepositoryContract:
             self.images.remove(self.lease, 'i2')
         assert [image.id for image in self.images.page(Listing(9))] == ['i2']
 
+    def test_a_task_that_begins_again_does_not_make_a_deleted_image_anew(self) -> None:
+        self._create()
+        self.images.delete('i1')
+        self.images.remove(self.lease, 'i1')
+        with pytest.raises(errors.ImageGone):
+            self.images.create(self.lease, self._image())
+        self.images.remove(self.lease, 'i1')
+        assert self.images.page(Listing(9)) == []
+
     def test_every_write_of_a_lost_lease_is_refused(self) -> None:
         image = self._create()
         self.images.announce(self.lease, place())

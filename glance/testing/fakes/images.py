@@ -101,7 +101,8 @@ class FakeImageRepository(ImageRepository):
         if image is None or image.created_by_task != lease.task_id:
             return
         if image.status in (Status.IMPORTING, Status.DELETED):
-            del self.records[image_id]
+            if image.status != Status.DELETED:
+                del self.records[image_id]
             self.places = [one for one in self.places if one.image_id != image_id]
 
     def absence(self, image_id: str) -> Write:

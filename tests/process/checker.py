@@ -20,7 +20,7 @@ _BEGUN = re.compile(r'Task (\S+) (?:begun|goes on), claim (\d+)$')
 _ENDED = re.compile(r'Task (\S+) ended: (\w+)')
 
 
-def check(state, sources=None, *, database=None, log=None):
+def check(state, sources=None, *, database=None, log=None, hosts=None, deleted=()):
     """Every task has one end; no image without bytes, no bytes without image; nothing waits.
 
     state     the state folder of the deployment
@@ -28,6 +28,8 @@ def check(state, sources=None, *, database=None, log=None):
               successful import must hold
     database  its URL, unless it is a file in the state folder
     log       where all processes wrote their log
+    hosts     the state folders of the hosts, if the images in state are shared by several
+    deleted   ids of the images that callers have deleted
 
     Returns {task id: (status, message, image id or None)}.
     """
@@ -42,10 +44,12 @@ def check(state, sources=None, *, database=None, log=None):
     living = {row['id']: row for row in rows['images'] if not row['deleted']}
     made = [image for _status, _message, image in ends.values() if image]
     assert len(made) == len(set(made)), 'an image has two tasks'
-    assert set(living) == set(made), 'images without a successful task, or the reverse'
+    assert set(living) == set(made) - set(deleted), 'images without a successful task, or reverse'
     _check_bytes(state, living, rows['image_locations'])
-    assert _names(state / 'staging') == set(), 'something is left in staging'
-    assert not any((state / 'logbooks').glob('*')), 'something is left in logbooks'
+    for host in hosts or [state]:
+        left = _names(host / 'staging')
+        assert left == set(), f'something is left in staging of {host.name}: {left}'
+        assert not any((host / 'logbooks').glob('*')), 'something is left in logbooks'
     if sources is not None:
         _check_sources(rows['task_info'], ends, living, sources)
     if log is not None:
@@ -113,7 +117,7 @@ def _names(folder):
 def _check_sources(infos, ends, living, sources):
     for info in infos:
         image = ends[info['task_id']][2]
-        if image:
+        if image in living:
             source = sources[json.loads(info['input'])['import_from']]
             assert living[image]['os_hash_value'] == _sha512(source)
 

@@ -122,12 +122,15 @@ def _become(asked):
 
 
 class Nursery:
-    """The parent of processes that are to start soon."""
+    """The parent of processes that are to start soon. They inherit its environment."""
 
-    def __init__(self):
+    def __init__(self, **environment):
         self._folder = tempfile.TemporaryDirectory()
         self._process = subprocess.Popen(
-            [sys.executable, '-m', __name__, self._folder.name], stdin=subprocess.PIPE, cwd=ROOT
+            [sys.executable, '-m', __name__, self._folder.name],
+            stdin=subprocess.PIPE,
+            cwd=ROOT,
+            env=os.environ | environment,
         )
         self._count = 0
 

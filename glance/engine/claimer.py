@@ -68,6 +68,7 @@ class Claimer:
         self._unclaimable = UnclaimableReporter(queue, versions)
         self._wake = threading.Event()
         self._stopping = False
+        self._closed = False
         self._pool: concurrent.futures.Executor | None = None
         self._thread: threading.Thread | None = None
 
@@ -97,6 +98,7 @@ class Claimer:
 
     def close(self) -> None:
         """Close the pool. To be called when no run is left in it."""
+        self._closed = True
         if self._pool is not None:
             self._pool.shutdown(wait=False)
 
@@ -137,6 +139,10 @@ class Claimer:
             versions=self._versions,
             running=self._runs.task_ids(),
         )
+        if self._closed:  # the claim took longer than the stop has waited for it
+            for claim in claims:
+                self._queue.release(claim.lease, claim.best_progress)
+            return 0
         for claim in claims:
             self._runs.begin(claim)
         for claim in claims:

@@ -44,6 +44,11 @@ class UntilStopped(FlowRunner):
 
 @pytest.fixture
 def conductor(queue):
+    return claiming(queue)
+
+
+def claiming(queue, **options):
+    """A conductor that is claiming a task."""
     runner = UntilStopped()
     made = Conductor(
         queue,
@@ -52,6 +57,7 @@ def conductor(queue):
         runner,
         LeasePolicy(lease_time=30, stall_timeout=600, max_attempts=3, poll_interval=60),
         slots=2,
+        **options,
     )
     runner.runs = made.runs
     queue.add('t1')
@@ -74,6 +80,14 @@ def test_what_is_being_claimed_at_a_stop_is_handed_back(queue, conductor):
     assert not stopping.is_alive()
     assert not len(conductor.runs)
     assert by_another(queue).attempts == 0
+
+
+def test_what_is_claimed_after_the_stop_has_waited_is_released(queue, caplog):
+    claiming(queue, stop_timeout=0).stop(0)
+    queue.let_go.set()
+    claim = by_another(queue)
+    assert (claim.attempts, claim.deaths) == (0, 0)
+    assert 'Claiming waiting tasks failed' not in caplog.text
 
 
 def test_a_stop_does_not_make_a_standstill_a_hand_back(queue, conductor):

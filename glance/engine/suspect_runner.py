@@ -65,7 +65,7 @@ class SuspectRunner:
         self._children = children
         self._child: Child | None = None
         self._stopping = threading.Event()
-        self._sent: int | None = None  # the last signal that was to end the child
+        self._sent: set[int] = set()  # the signals that the child got from here
         self._thread: threading.Thread | None = None
         queue.suspects_here = False
 
@@ -76,6 +76,7 @@ class SuspectRunner:
     def reload(self) -> None:
         """Let the child read the configuration again."""
         if self._child is not None:
+            self._sent.add(signal.SIGHUP)  # ends a child that has only begun to start
             self._child.send_signal(signal.SIGHUP)
 
     def stop(self, grace: float) -> None:
@@ -87,7 +88,7 @@ class SuspectRunner:
         for number, seconds in ENDS.items():
             child = self._child
             if child is not None:
-                self._sent = number
+                self._sent.add(number)
                 child.send_signal(number)
                 self._thread.join(seconds)
 
@@ -127,6 +128,7 @@ class SuspectRunner:
 
         turn  ends as soon as the child has claimed its tasks
         """
+        self._sent = set()
         self._child = child = self._children.start(group)
         self._queue.suspects_here = False
         LOG.info(
@@ -146,7 +148,7 @@ class SuspectRunner:
             self._child = None
             if status > 0:
                 raise OSError(f'process {child.pid} ended with status {status}')
-            if status < 0 and -status != self._sent:
+            if status < 0 and -status not in self._sent:
                 self._judge(child, signal.Signals(-status))
         finally:
             child.close()

@@ -69,8 +69,9 @@ def run(queue, tmp_path):
 
     def begin():
         children = Children(tmp_path)
-        runners.append(SuspectRunner(queue, children))
-        runners[-1].start()
+        children.runner = SuspectRunner(queue, children)
+        runners.append(children.runner)
+        children.runner.start()
         return children
 
     yield begin
@@ -87,6 +88,19 @@ def test_while_one_process_starts_a_child_no_other_does(queue, run):
         second.looked.clear()
     assert second.looked.wait(PATIENCE)
     assert not second.started.is_set()
+
+
+def test_a_child_that_a_reload_ended_was_not_ended_by_its_task(queue, run, caplog):
+    first = run()
+    assert first.started.wait(PATIENCE)
+    group = SuspectGroup(*queue.suspects()[0])
+    assert queue.claim(Child.holder, 1, seconds=30, versions={'test': 1}, suspects=group)
+    first.started.clear()
+    first.runner.reload()
+    queue.expire([Child.holder])
+    assert queue.claim('other', 1, seconds=30, versions={'test': 1}) == []
+    assert first.started.wait(PATIENCE)  # the next child
+    assert 'was ended by' not in caplog.text
 
 
 def test_once_the_child_has_claimed_others_may_start_one(queue, run):

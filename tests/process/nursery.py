@@ -8,8 +8,9 @@ Each line of its input is JSON: "number", "program", its "arguments", "log" (a
 file that gets its output), "fail_point" (fail_points.py; may be empty). The
 child is a process of its own in a session of its own, and runs what the program
 runs: nothing but modules is there before the fork, as in glance-api's own
-workers. FOLDER/<number>.pid and .status say its id and how it ended. With the
-end of the input all children are killed.
+workers. At SIGUSR2 it writes the stacks of all its green threads to its log.
+FOLDER/<number>.pid and .status say its id and how it ended. With the end of the
+input all children are killed.
 """
 
 from glance import threads
@@ -18,6 +19,7 @@ if __name__ == '__main__':
     threads.use(threads.GREEN)  # before anything that knows sockets is imported
 
 import ctypes
+import gc
 import json
 import pathlib
 import signal
@@ -25,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 os = threads.original('os')
 select = threads.original('select')
@@ -118,7 +121,18 @@ def _become(asked):
     os.dup2(log, 2)
     os.close(log)
     os.close(nothing)
+    signal.signal(signal.SIGUSR2, _write_stacks)
     return fail_points.run(asked['fail_point'], asked['arguments'], asked['program'])
+
+
+def _write_stacks(*_signal):
+    """What each green thread waits for: to be read when a process does not go on."""
+    import greenlet
+
+    for one in gc.get_objects():
+        if isinstance(one, greenlet.greenlet) and one.gr_frame is not None:
+            lines = [f'Stack of {one}:\n', *traceback.format_stack(one.gr_frame)]
+            os.write(2, ''.join(lines).encode())
 
 
 class Nursery:

@@ -73,6 +73,10 @@ class Member:
         """The database does not answer as it should for so many seconds, and some more."""
         self._trouble_until = max(self._trouble_until, time.monotonic() + seconds + START / 2)
 
+    def write_stacks(self):
+        if self._is_ready():
+            self._process.signal(signal.SIGUSR2)
+
     def end(self):
         """Stop it as an operator does. Returns the exit status."""
         self._over.set()
@@ -296,6 +300,11 @@ class Deployment:
             )
             connection.execute(end_all, {'name': name})
         administrator.dispose()
+
+    def write_stacks(self):
+        """Let each process write to its log what it waits for."""
+        for member in self.members.values():
+            member.write_stacks()
 
     def stop(self):
         """End all processes as an operator does; returns what is wrong with that."""

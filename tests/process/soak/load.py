@@ -12,7 +12,7 @@ import time
 POSTERS = 3  # clients that post
 PAUSE = 1.5  # seconds between two POSTs of one of them, on average
 MOST = 40  # tasks that are under way at a time
-POISON_PAUSE = 30.0  # seconds between two poison tasks, which the first client posts
+POISON_PAUSE = 60.0  # seconds between two poison tasks, which the first client posts
 TIMEOUT = 20.0  # seconds that a client waits for an answer
 LOOK_PAUSE = 0.02  # seconds between two looks at tasks
 SHARE_BAD = 0.25

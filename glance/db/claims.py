@@ -100,7 +100,8 @@ _SELECT_SUSPECTS = (
     sa.select(_c.deaths, sa.func.count())
     .where(_IS_SUSPECT, _FREE, _PAUSE_IS_OVER)
     .group_by(_c.deaths)
-    .order_by(_c.deaths)
+    # Not the fewest deaths: while processes die again and again, there are always new suspects.
+    .order_by(sa.func.min(_c.touched))
 )
 
 

@@ -58,7 +58,10 @@ class TaskQueue(abc.ABC):
 
     @abc.abstractmethod
     def suspects(self) -> list[tuple[int, int]]:
-        """(deaths, number) of the suspects that can be claimed now, the fewest deaths first."""
+        """(deaths, number) of the suspects that can be claimed now.
+
+        First come those among which one has waited the longest since its last run.
+        """
 
     @abc.abstractmethod
     def blame(self, lease: Lease, death: str) -> None:

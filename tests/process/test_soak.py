@@ -15,6 +15,7 @@ import pytest
 
 from tests import databases
 
+from . import history
 from .conftest import until
 from .soak import verdict
 from .soak.deployment import HOSTS, PROCESSES, Deployment
@@ -45,12 +46,12 @@ def test_a_seed_replays_its_faults(database):
 
 
 @pytest.fixture
-def shared(tmp_path, missing, template):
+def shared(tmp_path, missing):
     """(folder, URL of the database) of a deployment."""
     folder = tmp_path / 'soak'
     for name in ('sources', 'images', *(f'host-{host}' for host in HOSTS)):
         (folder / name).mkdir(parents=True, mode=0o700)
-    with databases.fresh(databases.CHOSEN, folder, missing, template) as url:
+    with databases.with_tables(databases.CHOSEN, folder, missing, history.keep) as url:
         yield folder, url
 
 

@@ -147,6 +147,17 @@ class TaskQueueContract(QueueTimelineContract):
         assert (claim.lease.task_id, claim.deaths) == ('t1', SUSPECT_DEATHS)
         assert self.queue.suspects() == []
 
+    def test_the_suspects_that_have_waited_the_longest_come_first(self) -> None:
+        self.queue.suspects_here = False
+        for task_id, deaths in (('t1', SUSPECT_DEATHS + 1), ('t2', SUSPECT_DEATHS)):
+            self.queue.add(task_id)
+            for number in range(deaths):
+                assert self._suspects(number) if number >= SUSPECT_DEATHS else self._claim('a')
+                self.queue.expire(['a', 'child'])
+                if number >= SUSPECT_DEATHS - 1:
+                    assert self._claim('b') == []  # counts the death
+        assert self.queue.suspects() == [(SUSPECT_DEATHS + 1, 1), (SUSPECT_DEATHS, 1)]
+
     def _suspects(self, deaths: int) -> list[Claim]:
         group = SuspectGroup(deaths, 9)
         return self.queue.claim('child', 9, seconds=30, versions={'test': 1}, suspects=group)

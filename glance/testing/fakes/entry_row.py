@@ -15,6 +15,7 @@ class Row:
     number: int = 0
     owner: str | None = None
     expires_at: float | None = None
+    claimed_at: float = 0
     attempts: int = 0
     deaths: int = 0
     last_death: str | None = None

@@ -134,7 +134,7 @@ class FakeQueue(ObservedQueue):
     def _take(self, row: Row, holder: str, until: float) -> Claim:
         predecessor = row.owner
         row.begun, row.owner, row.expires_at = row.best_progress, holder, until
-        row.counted = False
+        row.counted, row.claimed_at = False, time.monotonic()
         row.number += 1
         task_id = row.entry.task_id
         if self.tasks[task_id][0] == Status.PENDING:
@@ -159,12 +159,13 @@ class FakeQueue(ObservedQueue):
     def suspects(self) -> list[tuple[int, int]]:
         with self._changed:
             now = time.monotonic()
-            counted = collections.Counter(
-                row.deaths
+            free = [
+                row
                 for row in self._rows.values()
                 if row.deaths >= SUSPECT_DEATHS and row.is_free(now)
-            )
-        return sorted(counted.items())
+            ]
+        free.sort(key=lambda row: row.claimed_at)
+        return list(collections.Counter(row.deaths for row in free).items())
 
     def blame(self, lease: Lease, death: str) -> None:
         with self._changed:

@@ -63,6 +63,7 @@ def all_end(load, patience):
 
 
 @pytest.mark.soak
+@pytest.mark.on(*databases.KINDS)
 @pytest.mark.timeout(SECONDS + 2 * SETTLING + TIDYING + 200)
 def test_no_healthy_task_fails_in_a_bad_week(shared, web):
     folder, url = shared

@@ -18,6 +18,7 @@ from ..relay import Relay
 from . import schedule, sources
 
 KINDS = {'api': Api, 'conductor': Conductor}
+PORTS = {'postgresql': 5432, 'mysql': 3306}
 HOSTS = ('a', 'b')
 PROCESSES = [f'{kind}-{host}' for host in HOSTS for kind in KINDS]
 TICK = 0.1  # seconds between two looks whether a process lives
@@ -213,7 +214,7 @@ class Deployment:
         kind, _, host = name.partition('-')
         relay, url = None, self.url
         if url.host:
-            relay = Relay(url.host, url.port or 5432)
+            relay = Relay(url.host, url.port or PORTS[url.get_backend_name()])
             url = url.set(host='127.0.0.1', port=relay.port)
             if url.get_backend_name() == 'postgresql':
                 url = url.update_query_dict({'sslmode': 'disable', 'gssencmode': 'disable'})

@@ -26,6 +26,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -147,20 +148,23 @@ class Nursery:
             env=os.environ | environment,
         )
         self._count = 0
+        self._asking = threading.Lock()  # several threads may start processes
 
     def start(self, program, arguments, log, fail_point=''):
         """Returns a Child, once it has a process. program: 'api' or 'conductor'."""
-        self._count += 1
-        asked = {
-            'number': self._count,
-            'program': program,
-            'arguments': [str(argument) for argument in arguments],
-            'log': str(log),
-            'fail_point': fail_point,
-        }
-        self._process.stdin.write(json.dumps(asked).encode() + b'\n')
-        self._process.stdin.flush()
-        return Child(pathlib.Path(self._folder.name) / str(self._count), self._process)
+        with self._asking:
+            self._count += 1
+            number = self._count
+            asked = {
+                'number': number,
+                'program': program,
+                'arguments': [str(argument) for argument in arguments],
+                'log': str(log),
+                'fail_point': fail_point,
+            }
+            self._process.stdin.write(json.dumps(asked).encode() + b'\n')
+            self._process.stdin.flush()
+        return Child(pathlib.Path(self._folder.name) / str(number), self._process)
 
     def close(self):
         self._process.stdin.close()

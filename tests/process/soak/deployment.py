@@ -81,7 +81,8 @@ class Member:
     def end(self):
         """Stop it as an operator does. Returns the exit status."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(STOP)
+        assert not self._thread.is_alive(), f'the thread of {self.name} does not end'
         self._process.signal(signal.SIGTERM)
         try:
             return self._process.process.wait(STOP)

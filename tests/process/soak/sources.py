@@ -23,7 +23,7 @@ CHUNKED = OK + b'Transfer-Encoding: chunked\r\n\r\n'
 
 def _silent_after(first):
     yield first
-    time.sleep(4 * READ_TIMEOUT)
+    time.sleep(100 * READ_TIMEOUT)  # longer than any pause or outage of those who wait
 
 
 def _for_ever(piece, first=b''):

@@ -4,6 +4,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import json
+import types
 import typing
 
 import sqlalchemy as sa
@@ -188,7 +189,14 @@ class SqlTaskQueue(TaskQueue):
     def holders(self) -> list[str]:
         return self._database.read(lambda connection: list(connection.scalars(_SELECT_HOLDERS)))
 
-    def fail(self, lease: Lease, message: str, *, step: str | None = None) -> tuple[str, str]:
+    def fail(
+        self,
+        lease: Lease,
+        message: str,
+        *,
+        step: str | None = None,
+        moved: collections.abc.Mapping[str, int] = types.MappingProxyType({}),
+    ) -> tuple[str, str]:
         kind = Kind.FAILING if step is None else Kind.STEP_FAILED
         found: list[tuple[str, str]] = []
 
@@ -200,7 +208,7 @@ class SqlTaskQueue(TaskQueue):
                 raise _NothingNew
 
         with contextlib.suppress(_NothingNew):
-            event = Event(kind, step, {'message': message})
+            event = Event(kind, step, {'message': message, **moved})
             fence.write(self._database, lease, set_failure, event)
         return found[0]
 

@@ -87,7 +87,12 @@ def do(step: Step, values: Values) -> typing.Any:
                 lease.events.tell(Kind.STEP_STOPPED, step.name, **tools.runs.moved(lease))
             raise Lacking(own_lack.sentence(error)) from error
         failed = _explained(step, error, lease)
-        outcome, _message = tools.queue.fail(lease, str(failed), step=step.name if begun else None)
+        outcome, _message = tools.queue.fail(
+            lease,
+            str(failed),
+            step=step.name if begun else None,
+            moved=tools.runs.moved(lease) if begun else {},
+        )
         if outcome == Outcome.SUCCESS:
             raise Ended from error  # the commit succeeded, and only its answer was lost
         LOG.debug('Task %s: step %s failed', lease.task_id, step.name)

@@ -2,6 +2,7 @@
 
 import abc
 import collections.abc
+import types
 import typing
 
 from glance.domain.entry import Claim, Held
@@ -112,10 +113,18 @@ class TaskQueue(abc.ABC):
         """All processes that hold a lease, including this one."""
 
     @abc.abstractmethod
-    def fail(self, lease: Lease, message: str, *, step: str | None = None) -> tuple[str, str]:
+    def fail(
+        self,
+        lease: Lease,
+        message: str,
+        *,
+        step: str | None = None,
+        moved: collections.abc.Mapping[str, int] = types.MappingProxyType({}),
+    ) -> tuple[str, str]:
         """Record the outcome 'failure' and its reason, unless there is an outcome already.
 
-        step  the name of the step that has failed, for the timeline
+        step   the name of the step that has failed, for the timeline
+        moved  its bytes, as RunControl.moved() has them
 
         If the task is to be cancelled, the reason is that of Cancelled.
 

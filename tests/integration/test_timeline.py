@@ -185,3 +185,5 @@ def test_an_import_that_is_cancelled_amid_its_fetch_says_so(service, web):
     ]
     assert (task['status'], task['message']) == ('failure', str(errors.Cancelled()))
     assert 0 < task['progress'] < 60
+    [fetch] = [step for step in task['steps'] if step['name'] == 'fetch']
+    assert 0 < fetch['bytes_done'] < fetch['bytes_total'] == 8 * 2**20

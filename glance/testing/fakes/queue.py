@@ -6,6 +6,7 @@ import dataclasses
 import json
 import threading
 import time
+import types
 import typing
 
 from glance.domain import errors
@@ -241,7 +242,14 @@ class FakeQueue(ObservedQueue):
         with self._changed:
             return sorted({row.owner for row in self._rows.values() if row.owner is not None})
 
-    def fail(self, lease: Lease, message: str, *, step: str | None = None) -> tuple[str, str]:
+    def fail(
+        self,
+        lease: Lease,
+        message: str,
+        *,
+        step: str | None = None,
+        moved: collections.abc.Mapping[str, int] = types.MappingProxyType({}),
+    ) -> tuple[str, str]:
         with self._changed:
             row = self._fenced(lease)
             is_first = row.outcome is None
@@ -250,7 +258,7 @@ class FakeQueue(ObservedQueue):
                 row.message = str(errors.Cancelled()) if row.cancel_requested else message
             if is_first or (step is not None and row.outcome == Outcome.FAILURE):
                 kind = Kind.FAILING if step is None else Kind.STEP_FAILED
-                self.timelines.write(lease, Event(kind, step, {'message': message}))
+                self.timelines.write(lease, Event(kind, step, {'message': message, **moved}))
             return row.outcome, row.message
 
     def outcome(self, lease: Lease) -> tuple[str | None, str]:

@@ -21,8 +21,11 @@ def sentence(error: BaseException) -> str:
 
 
 def _found(error: BaseException | None) -> OSError | None:
-    while error is not None:
+    seen: set[int] = set()
+    # An error that is raised again in a block that handles what was made of it is its own cause.
+    while error is not None and id(error) not in seen:
         if isinstance(error, OSError) and error.errno in KINDS:
             return error
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None

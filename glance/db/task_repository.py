@@ -28,7 +28,7 @@ from glance.domain.entry import Entry
 from glance.domain.events import Event, Kind, event_here
 from glance.domain.idempotency import IdempotencyKey
 from glance.domain.listing import Listing
-from glance.domain.task import NEXT, Status, Task, before
+from glance.domain.task import NEXT, Status, Task, before, told_at_accept
 from glance.interfaces.repositories import TaskRepository
 from glance.interfaces.writes import Write
 
@@ -114,7 +114,7 @@ class SqlTaskRepository(TaskRepository):
         key: IdempotencyKey | None = None,
     ) -> bool:
         accepted = db_writes.accepted(writes, None)
-        event = db_events.row(task.id, 1, event_here(Kind.ACCEPTED))
+        event = db_events.row(task.id, 1, event_here(Kind.ACCEPTED, **told_at_accept(task)))
 
         def insert(connection: sa.Connection) -> bool:
             if key is not None and not idempotency.take(connection, key, task.id, utcnow()):

@@ -34,6 +34,8 @@ class Kind(enum.StrEnum):
     HANDED_BACK = 'claim.handed-back'  # the process gave the task back; detail has the reason
 
     STEP_BEGUN = 'step.begun'
+    STEP_RETRIED = 'step.retried'  # a part of its work failed, and it tries again; with the reason
+    STEP_BEGUN_AGAIN = 'step.begun-again'  # it could not use what it had, and goes on without
     STEP_DONE = 'step.done'
     STEP_FAILED = 'step.failed'  # detail has the reason
     STEP_STOPPED = 'step.stopped'  # amid its work, with its claim; a later one continues

@@ -16,7 +16,7 @@ class StepState(enum.StrEnum):
 
     RUNNING = 'running'
     DONE = 'done'
-    FAILED = 'failed'
+    FAILED = 'failed'  # stays so when it is undone
     STOPPED = 'stopped'  # its claim ended amid it; a later claim does it again or continues
     UNDONE = 'undone'
     LEFT = 'left-behind'  # could not be undone; the service tries again later
@@ -37,10 +37,7 @@ _ENDS: dict[str, tuple[set[StepState], StepState]] = {
     Kind.HANDED_BACK: ({StepState.RUNNING}, StepState.STOPPED),
     Kind.SUCCESS: ({StepState.RUNNING}, StepState.DONE),
     Kind.FAILURE: ({StepState.RUNNING}, StepState.STOPPED),
-    Kind.DISCARDED: (
-        {StepState.RUNNING, StepState.DONE, StepState.FAILED, StepState.STOPPED},
-        StepState.UNDONE,
-    ),
+    Kind.DISCARDED: ({StepState.RUNNING, StepState.DONE, StepState.STOPPED}, StepState.UNDONE),
 }
 
 
@@ -154,5 +151,7 @@ def _apply(steps: dict[str, StepReport], event: Event) -> None:
         value: typing.Any = event.detail.get(name)
         if value is not None:
             setattr(step, name, value)
+    if event.kind == Kind.STEP_UNDONE and step.state is StepState.FAILED:
+        return  # where it went wrong is worth more than that nothing of it is left
     if event.kind in _BECOMES:
         step.state, step.ended_at = _BECOMES[event.kind], event.at

@@ -108,6 +108,12 @@ class Task:
         self.status = wanted
 
 
+def told_at_accept(task: Task) -> dict[str, str]:
+    """What the first event of a task tells: by whom it was posted, and which one it repeats."""
+    known = {'by': task.user_id, 'retry_of': task.retry_of}
+    return {name: value for name, value in known.items() if value}
+
+
 def parse_reason(given: str | None) -> str | None:
     """The reason for a cancel; None if it is empty. Raises Invalid."""
     if not given:

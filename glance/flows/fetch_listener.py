@@ -2,19 +2,31 @@
 
 import logging
 import time
+import typing
 
 from glance import toolbox
+from glance.domain.events import Kind
 from glance.domain.lease import DatabaseGone, Lease
 from glance.image_data.retries import Retry
 
 LOG = logging.getLogger(__name__)
 
+# Retries of one fetch that its task's timeline tells of: a source can cause any number.
+MOST_TOLD = 20
+
 
 class FetchListener:
-    """Reports one fetch to the RunControl and the log. Each method may end the fetch."""
+    """Reports one fetch to the RunControl, the timeline and the log.
 
-    def __init__(self, lease: Lease, image_id: str) -> None:
+    step  the name of the step that fetches
+
+    Each method may end the fetch.
+    """
+
+    def __init__(self, lease: Lease, image_id: str, step: str) -> None:
         self._lease = lease
+        self._step = step
+        self._told = 0
         self._runs = toolbox.current().runs
         self._image_check = _ImageStillImporting(lease, image_id)
         self._received = 0
@@ -56,6 +68,13 @@ class FetchListener:
             retry.reason,
             extra={'action': 'fetch_retried'},
         )
+        self._tell(
+            Kind.STEP_RETRIED,
+            number=retry.number,
+            message=retry.reason,
+            source=retry.source,
+            wait=round(retry.wait, 1),
+        )
 
     def on_begin_again(self, source: str, received: int) -> None:
         LOG.info(
@@ -66,6 +85,12 @@ class FetchListener:
             source,
             extra={'action': 'fetch_begun_again'},
         )
+        self._tell(Kind.STEP_BEGUN_AGAIN, source=source, bytes_lost=received)
+
+    def _tell(self, kind: Kind, **detail: typing.Any) -> None:
+        if self._told < MOST_TOLD:
+            self._told += 1
+            self._lease.events.tell(kind, self._step, **detail)
 
     def on_resumed(self, offset: int, size: int | None) -> None:
         """The fetch of an earlier claim goes on behind so many bytes."""

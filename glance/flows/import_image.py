@@ -3,7 +3,7 @@
 import typing
 
 from glance import toolbox
-from glance.domain import imports
+from glance.domain import errors, imports
 from glance.domain.caller import Caller
 from glance.domain.lease import Lease
 from glance.domain.leftover import Leftover
@@ -49,7 +49,10 @@ class ImportImage(TaskType):
     def plan(self, given: dict[str, typing.Any], caller: Caller, service: ApiService) -> Plan:
         work = imports.parse(given, service.limits, by=caller, store=service.default_store)
         for url in work.import_from:
-            service.import_filter.verify(url, service.resolver)
+            try:
+                service.import_filter.verify(url, service.resolver)
+            except errors.SourceRefused as error:
+                raise type(error)(f'"input.import_from": {error}') from None
         return Plan(work.as_dict(), work.image_id, [service.images.absence(work.image_id)])
 
     def tools(self, conf: typing.Any) -> import_tools.ImportTools:

@@ -85,7 +85,7 @@ class Fetch(Step):
         limits = import_tools.current().fetch_limits
         expected = Checksum.parse(import_checksum) if import_checksum else None
         disk_format = properties['disk_format']
-        listener = FetchListener(lease, image_id)
+        listener = FetchListener(lease, image_id, self.name)
         with _take_back(lease, lambda: tools.staging.remove(lease)):
             checkpoint = tools.staging.take_over(
                 lease, predecessor, on_progress=lambda _copied: tools.runs.progress(lease)

@@ -56,7 +56,7 @@ class TimelineContract(ExecutorSetup):
         reasons = [event.detail['message'] for event in events if 'message' in event.detail]
         assert reasons == [str(errors.SourceTooLarge(7))] * 2
         assert 0 < self.queue.progress_of('t1')[0] < 100
-        assert self._states() == {'first': StepState.UNDONE, 'second': StepState.UNDONE}
+        assert self._states() == {'first': StepState.UNDONE, 'second': StepState.FAILED}
 
     def test_what_cannot_be_undone_is_told(self) -> None:
         self.gate.break_in('t1', 'second')

@@ -120,8 +120,9 @@ class TaskRepositoryContract:
         self._add('t1')
         [claim] = self.queue.claim('me', 9, seconds=30, versions={'test': 1})
         self.queue.fail(claim.lease, 'It was so.')
-        kinds = [event.kind for event in self.tasks.events('t1', limit=9)]
-        assert kinds == [Kind.ACCEPTED, Kind.CLAIMED, Kind.FAILING]
+        told = self.tasks.events('t1', limit=9)
+        assert [event.kind for event in told] == [Kind.ACCEPTED, Kind.CLAIMED, Kind.FAILING]
+        assert told[0].detail == {'by': 'me', 'retry_of': 't0'}
         first = self.tasks.events('t1', limit=2)
         assert [event.seq for event in first] == [1, 2]
         assert [event.seq for event in self.tasks.events('t1', limit=2, after=2)] == [3]

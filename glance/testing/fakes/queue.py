@@ -49,12 +49,13 @@ class FakeQueue(ObservedQueue):
         priority: int = 0,
         version: int = 1,
         work: dict[str, typing.Any] | None = None,
+        told: collections.abc.Mapping[str, str] | None = None,
     ) -> None:
         with self._changed:
             entry = Entry(task_id, type_, version, work or {}, priority)
             self._rows[task_id] = Row(entry, len(self.tasks))
             self.tasks[task_id] = (Status.PENDING, '')
-            self.timelines.record(task_id, event_here(Kind.ACCEPTED))
+            self.timelines.record(task_id, event_here(Kind.ACCEPTED, **(told or {})))
 
     def wait_until(self, true: collections.abc.Callable[[], bool], *, every: float = 1.0) -> None:
         """Also looks at true() after each change, so every may be long."""

@@ -9,7 +9,7 @@ from glance.domain.entry import Entry
 from glance.domain.events import Event
 from glance.domain.idempotency import LIFETIME, IdempotencyKey
 from glance.domain.listing import Listing
-from glance.domain.task import Task
+from glance.domain.task import Task, told_at_accept
 from glance.interfaces.repositories import TaskRepository
 from glance.interfaces.writes import Write
 from glance.testing.fakes import writes as fake_writes
@@ -50,6 +50,7 @@ class FakeTaskRepository(TaskRepository):
             priority=entry.priority,
             version=entry.flow_version,
             work=entry.work,
+            told=told_at_accept(task),
         )
         return True
 

@@ -86,6 +86,20 @@ def test_an_undo_by_a_later_claim_is_that_of_the_step():
     ) == {'create': (StepState.UNDONE, 2)}
 
 
+def test_the_step_that_failed_can_be_told_from_those_that_were_undone():
+    told = [
+        (Kind.STEP_DONE, 'create', 1),
+        (Kind.STEP_FAILED, 'fetch', 1),
+        (Kind.STEP_UNDONE, 'fetch', 1),
+        (Kind.STEP_UNDONE, 'create', 1),
+    ]
+    for more in ([], [(Kind.DISCARDED, None, 2)]):
+        assert states(*told, *more) == {
+            'create': (StepState.UNDONE, 1),
+            'fetch': (StepState.FAILED, 1),
+        }
+
+
 def test_what_is_at_work_is_known_before_its_event():
     live = StepReport('fetch', StepState.RUNNING, NOON, attempt=2, bytes_done=9)
     assert states((Kind.STEP_DONE, 'create', 1), live=[live]) == {

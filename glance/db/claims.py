@@ -266,6 +266,7 @@ def _claim(connection: sa.Connection, row: sa.Row[typing.Any], predecessor: str 
         predecessor=predecessor,
         deaths=row.deaths,
         last_death=row.last_death,
+        percent=row.progress,
     )
 
 

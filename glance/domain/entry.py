@@ -74,6 +74,7 @@ class Claim:
     )
     deaths: int = 0  # earlier claims in a row that got no further because their process died
     last_death: str | None = None  # how the process died that ran this task only
+    percent: int = 0  # of the task that its user has seen done; it must not fall in this claim
 
     @property
     def resumed(self) -> bool:

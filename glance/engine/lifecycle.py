@@ -115,7 +115,7 @@ class RunLifecycle:
         flow = self._flows[claim.type]
         spent = claim.attempts >= self._policy.max_attempts or claim.deaths >= MAX_DEATHS
         run = self._runs.get(lease)
-        run.spent, run.meter = spent, Meter.of(flow, lease.number)
+        run.spent, run.meter = spent, Meter.of(flow, lease.number, claim.percent)
         outcome, message = claim.outcome, claim.message
         if outcome != Outcome.SUCCESS:
             outcome, message = self._run_or_resume(flow, claim, spent)

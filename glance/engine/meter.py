@@ -28,21 +28,25 @@ class Meter:
     The percentage weighs each step by Step.weight, and never falls.
 
     weights  by the name of the step, in order
+    percent  what earlier claims have shown. One that begins anew keeps it until it is further:
+             the task shows it already, and must not fall back amid a claim
     """
 
-    def __init__(self, attempt: int, weights: collections.abc.Mapping[str, float]) -> None:
+    def __init__(
+        self, attempt: int, weights: collections.abc.Mapping[str, float], percent: int = 0
+    ) -> None:
         self._attempt = attempt
         self._weights = dict(weights)
         self._done: set[str] = set()
         self._at_work: dict[typing.Any, _AtWork] = {}  # by thread
-        self._percent = 0
+        self._percent = percent
         self.begun_at = time.monotonic()
         self._reported = RunReport()
         self.reported_at = -PERIOD  # monotonic time of the last report
 
     @classmethod
-    def of(cls, flow: Flow, attempt: int) -> 'Meter':
-        return cls(attempt, {step.name: step.weight for step in flow.all_steps()})
+    def of(cls, flow: Flow, attempt: int, percent: int) -> 'Meter':
+        return cls(attempt, {step.name: step.weight for step in flow.all_steps()}, percent)
 
     def resume(self, finished: int) -> None:
         """So many steps were finished by earlier claims."""

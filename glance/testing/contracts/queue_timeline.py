@@ -139,7 +139,8 @@ class QueueTimelineContract:
         claim = self._claimed()
         self.queue.renew('a', {claim.lease: RunReport(Progress(), 30, (FETCH,))}, seconds=30)
         self.queue.expire(['a'])
-        assert self._claim('b')
+        [claim] = self._claim('b')
+        assert claim.percent == 30
         expired = self.queue.events_of('t1')[-2]
         assert (expired.kind, expired.step, expired.process) == (Kind.EXPIRED, 'fetch', 'a')
         assert expired.detail == {'bytes_done': 50, 'bytes_total': 100, 'rate': 7}

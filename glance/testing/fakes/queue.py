@@ -137,8 +137,7 @@ class FakeQueue(ObservedQueue):
         predecessor = row.owner
         row.begun, row.owner, row.expires_at = row.best_progress, holder, until
         row.counted, row.claimed_at = False, time.monotonic()
-        row.number += 1
-        task_id = row.entry.task_id
+        row.number, task_id = row.number + 1, row.entry.task_id
         if self.tasks[task_id][0] == Status.PENDING:
             self.tasks[task_id] = (Status.PROCESSING, '')
         self._changed.notify_all()
@@ -156,6 +155,7 @@ class FakeQueue(ObservedQueue):
             predecessor,
             row.deaths,
             row.last_death,
+            self.progress_of(task_id)[0],
         )
 
     def suspects(self) -> list[tuple[int, int]]:

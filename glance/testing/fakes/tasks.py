@@ -14,7 +14,7 @@ from glance.interfaces.repositories import TaskRepository
 from glance.interfaces.writes import Write
 from glance.testing.fakes import writes as fake_writes
 from glance.testing.fakes.paging import page_of
-from glance.testing.observed_queue import ObservedQueue
+from glance.testing.fakes.queue import FakeQueue
 
 
 class FakeTaskRepository(TaskRepository):
@@ -23,7 +23,7 @@ class FakeTaskRepository(TaskRepository):
     queue  gets the entries
     """
 
-    def __init__(self, queue: ObservedQueue) -> None:
+    def __init__(self, queue: FakeQueue) -> None:
         self._queue = queue
         self.records: dict[str, Task] = {}
         # (owner, text) to (task id, fingerprint, time)

@@ -37,6 +37,17 @@ def test_steps_count_by_their_weight_and_their_bytes(meter):
     assert meter.percent == 99  # only the commit makes 100
 
 
+def test_a_claim_that_begins_anew_does_not_fall_behind_what_was_shown():
+    meter = Meter(2, WEIGHTS, 13)
+    assert meter.now(Progress()).percent == 13
+    meter.begun('create')
+    meter.ended(done=True)
+    assert meter.percent == 13
+    meter.begun('fetch')
+    meter.ended(done=True)
+    assert meter.percent == 61
+
+
 def test_finished_steps_of_earlier_claims_count(meter):
     meter.resume(2)
     assert meter.percent == 61

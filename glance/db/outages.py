@@ -8,15 +8,22 @@ import re
 from sqlalchemy import exc
 
 from glance.domain import errors
+from glance.domain.lease import Drop
 
 LOG = logging.getLogger(__name__)
 # oslo.db logs a traceback of each error that it does not know. Each is raised as well.
 logging.getLogger('oslo_db.sqlalchemy.exc_filters').addFilter(lambda record: False)
 
 
+def _is_of_interrupt(error: BaseException | None) -> bool:
+    """Whether a run was interrupted amid a statement, which closes its connection."""
+    return any(isinstance(one, errors.Cancelled | Drop) for one in errors.made_of(error))
+
+
 def _without_traceback(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
     record.exc_info = None
-    return True
+    return not _is_of_interrupt(error)
 
 
 # The pool logs one of each connection that breaks while it is given back.
@@ -37,18 +44,22 @@ _CONFLICTS = {'40001', '40P01', 1020, 1213}
 
 @contextlib.contextmanager
 def named() -> collections.abc.Iterator[None]:
-    """Turn errors of the database into ours, after one log line; errors of a statement pass."""
+    """Turn errors of the database into ours, after one log line; errors of a statement pass.
+
+    An interrupt of a run says nothing about the database, so it has no line.
+    """
     try:
         yield
     except Exception as error:
         kind = _kind(error)
         if kind is None:
             raise
-        LOG.warning(
-            'The database does not answer as it should: %s',
-            reason(error),
-            extra={'action': 'database_error'},
-        )
+        if not _is_of_interrupt(error):
+            LOG.warning(
+                'The database does not answer as it should: %s',
+                reason(error),
+                extra={'action': 'database_error'},
+            )
         raise kind from error
 
 

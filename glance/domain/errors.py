@@ -20,6 +20,8 @@ glance/api/errors.py has the HTTP status of each. glance/domain/lease.py has the
 ways to stop a run without an error.
 """
 
+import collections.abc
+
 
 class GlanceError(Exception):
     """The root of all errors. str() of an error is one sentence for the user."""
@@ -322,3 +324,15 @@ class AttemptsUsedUp(TaskFailed):
             f'Given up after {attempts} attempts. Each ended because its process died or made '
             f'no progress; none got further than step "{step}".{last if last_death else ""}'
         )
+
+
+def made_of(error: BaseException | None) -> collections.abc.Iterator[BaseException]:
+    """An error, and what it was made of, each once.
+
+    An error that is raised again where one that was made of it is handled is its own cause.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__

@@ -6,6 +6,8 @@ run is dropped and goes on later; it fails no task.
 
 import errno
 
+from glance.domain import errors
+
 KINDS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -21,11 +23,7 @@ def sentence(error: BaseException) -> str:
 
 
 def _found(error: BaseException | None) -> OSError | None:
-    seen: set[int] = set()
-    # An error that is raised again in a block that handles what was made of it is its own cause.
-    while error is not None and id(error) not in seen:
-        if isinstance(error, OSError) and error.errno in KINDS:
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
+    for one in errors.made_of(error):
+        if isinstance(one, OSError) and one.errno in KINDS:
+            return one
     return None

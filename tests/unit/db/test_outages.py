@@ -1,5 +1,7 @@
 """What the errors of drivers mean."""
 
+import logging
+
 import pytest
 from oslo_db import exception
 from sqlalchemy import exc
@@ -57,6 +59,15 @@ def test_an_outage_is_one_line_of_the_log(error, kind, caplog):
         raise error
     [line] = caplog.records
     assert line.exc_info is None
+
+
+def test_an_interrupt_amid_a_statement_is_no_outage_in_the_log(caplog):
+    interrupt, closed = errors.Cancelled(), of(exc.OperationalError, 'connection already closed')
+    closed.__context__, interrupt.__cause__ = interrupt, closed  # it was raised again
+    with pytest.raises(errors.DatabaseUnavailable), outages.named():
+        raise closed
+    logging.getLogger('sqlalchemy.pool.impl.QueuePool').error('closed', exc_info=closed)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -68,14 +68,24 @@ class Told:
 
         last  the number of the last one: last_event of the entry after it was counted up
         """
-        lease, written = self._lease, self._written(connection) if self._doubtful else set()
+        lease, events = self._lease, self.events
         place = {'host': lease.events.host, 'process': lease.events.process}
-        first = last - len(self.events) + 1
+        first = last - len(events) + 1
+        if self._doubtful:
+            events = self._not_yet(connection)
         return [
             row(lease.task_id, first + number, event) | {'attempt': lease.number} | place
-            for number, event in enumerate(self.events)
-            if (event.kind, event.step, event.at) not in written
+            for number, event in enumerate(events)
         ]
+
+    def _not_yet(self, connection: sa.Connection) -> list[Event]:
+        """The events that no earlier write has written; the others are not counted again."""
+        written = self._written(connection)
+        new = [event for event in self.events if (event.kind, event.step, event.at) not in written]
+        if len(new) < len(self.events):
+            values = {'entry': self._lease.task_id, 'count': len(new) - len(self.events)}
+            connection.execute(_COUNT_EVENTS, values)
+        return new
 
     def _written(self, connection: sa.Connection) -> set[tuple[str, str | None, typing.Any]]:
         """What is in the database of this claim, though the answer of its write was lost."""

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from glance.db import events, fence
 from glance.domain import errors
 from glance.domain.events import Kind, event_here
-from glance.domain.lease import DatabaseGone
+from glance.domain.lease import DatabaseGone, Progress
 from tests.contract.sql_queue import SqlQueue
 
 
@@ -49,8 +49,11 @@ def test_events_whose_answer_was_lost_are_not_written_twice(queue, lease):
         queue.record_leftovers(lease, [])
     lease.events.tell(Kind.STEP_DONE, 'two')
     queue.record_leftovers(lease, [])
-    told = [event.step for event in queue.events_of('t1') if event.step]
-    assert told == ['one', 'two']
+    told = [(event.seq, event.step) for event in queue.events_of('t1')]
+    assert told == [(1, None), (2, None), (3, 'one'), (4, 'two')]
+    queue.record_leftovers(lease, [])
+    queue.release(lease, Progress())
+    assert [event.seq for event in queue.events_of('t1')] == [1, 2, 3, 4, 5]
 
 
 def test_events_of_a_write_that_was_rolled_back_are_written_by_the_next(queue, lease):

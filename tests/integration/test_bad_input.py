@@ -52,7 +52,7 @@ REFUSED = {
     'a mirror that is refused': (
         with_source(['http://127.0.0.1/a', 'http://192.0.2.1/b']),
         400,
-        '\\"input.import_from\\": http://192.0.2.1/b does not pass filtering',
+        '"input.import_from": http://192.0.2.1/b does not pass filtering',
     ),
     'malformed checksum': (
         {'type': 'import', 'input': GOOD | {'import_checksum': 'sha1:ab'}},

@@ -47,7 +47,8 @@ class StepSlots:
     def begin(self, thread: Any, on_wait: Callable[[], object]) -> None:
         """Give the running thread a slot, when it has its turn.
 
-        on_wait  called now and then in the line; an exception from it ends the wait
+        on_wait  called now and then in the line, and when it ends; an exception from it
+                 keeps the thread from beginning
         """
         if self._most == math.inf:
             self._at_work.add(thread)
@@ -62,6 +63,7 @@ class StepSlots:
             self._let_in()  # a slot may have become free before this one stood in the line
             while not turn.wait(LOOK):
                 on_wait()
+            on_wait()  # its run may have been stopped since the last look
         except BaseException:
             with self._lock:
                 if not turn.is_set():

@@ -202,8 +202,8 @@ class Watchdog:
         """Hand back the runs that wait until they may begin a step, while all others are stuck."""
         for run in self._runs:
             if run.stop is None and not run.at_work:
+                run.stop = NoFreeThread()  # first: it must not begin a step that others may claim
                 self._queue.release(run.claim.lease, run.best_progress, reason=NoFreeThread.reason)
-                run.stop = NoFreeThread()
 
 
 def _has_advanced(run: Run) -> bool:

@@ -137,6 +137,23 @@ def test_who_is_told_to_stop_leaves_the_line(begin):
     assert third.begun.wait(20)
 
 
+def test_who_is_told_to_stop_just_before_its_turn_does_not_begin(begin):
+    runs = ActiveRuns(max_workers=1)
+    one, two, three = (runs.begin(claim) for claim in claims('t1', 't2', 't3'))
+    first = begin(runs, one.claim)
+    assert first.begun.wait(20)
+    second = begin(runs, two.claim)
+    while not runs._slots._line:
+        pass_time()
+    two.stop = HandBack()
+    first.end()
+    second.join()
+    assert isinstance(second.raised, HandBack)
+    assert not second.begun.is_set()
+    third = begin(runs, three.claim)  # the slot is free
+    assert third.begun.wait(20)
+
+
 @pytest.mark.green
 def test_a_step_that_waits_for_its_source_hears_at_once_that_it_should_stop(begin):
     runs = ActiveRuns(max_workers=1)

@@ -117,7 +117,8 @@ def counted(
 ) -> int | None:
     """Execute an UPDATE of one entry that counts events; returns its last_event, or None.
 
-    values  of the parameters; 'entry' is the id of the task
+    update  a constant of its module; it is kept
+    values  of its parameters; 'entry' is the id of the task
     """
     if connection.dialect.update_returning:
         number: int | None = connection.scalar(_returning(update), values)

@@ -50,6 +50,32 @@ _SELECT_LEFTOVERS = sa.select(
     leftovers_table.c.kind, leftovers_table.c.address, leftovers_table.c.store
 ).where(leftovers_table.c.task_id == sa.bindparam('entry'))
 
+_GOT_STEP = sa.bindparam('got_step', type_=_c.furthest_step.type)
+_GOT_BYTES = sa.bindparam('got_bytes', type_=_c.furthest_bytes.type)
+_IS_FURTHER = claims.got_further(_GOT_STEP, _GOT_BYTES)
+
+_RELEASE = (
+    sa.update(task_queue)
+    .where(_c.task_id == sa.bindparam('entry'), _c.lease == sa.bindparam('number'))
+    .values(
+        deaths=sa.case((_IS_FURTHER, 0), else_=_c.deaths),
+        furthest_step=_GOT_STEP,
+        furthest_bytes=_GOT_BYTES,
+        steps=None,
+        last_event=_c.last_event + sa.bindparam('count'),
+    )
+)
+
+_HAND_BACK = _RELEASE.values(
+    attempts=sa.case((_IS_FURTHER, 0), else_=_c.attempts), owner=None, expires_at=None
+)
+
+# The holder stays known, because the run may still write to its files. A second call counts
+# nothing.
+_GIVE_UP = _RELEASE.where(claims.IS_HELD).values(
+    attempts=sa.case((_IS_FURTHER, 0), else_=_c.attempts + 1), expires_at=claims.COUNTED
+)
+
 _INSERT_LEFTOVER = sa.insert(leftovers_table).values(recorded_at=now())
 
 
@@ -149,29 +175,17 @@ class SqlTaskQueue(TaskQueue):
     def release(
         self, lease: Lease, best_progress: Progress, *, stalled: bool = False, reason: str = ''
     ) -> None:
-        further = claims.got_further(*map(sa.literal, best_progress))
-        statement = (
-            sa.update(task_queue)
-            .where(_c.task_id == sa.bindparam('entry'), _c.lease == lease.number)
-            .values(
-                attempts=sa.case((further, 0), else_=_c.attempts + int(stalled)),
-                deaths=sa.case((further, 0), else_=_c.deaths),
-                furthest_step=best_progress.step,
-                furthest_bytes=best_progress.bytes,
-                steps=None,
-                last_event=_c.last_event + sa.bindparam('count'),
-            )
-        )
-        if stalled:
-            # The holder stays known, because the run may still write to its files. A second
-            # call counts nothing.
-            statement = statement.where(claims.IS_HELD).values(expires_at=claims.COUNTED)
-        else:
-            statement = statement.values(owner=None, expires_at=None)
         with db_events.told(lease, Event(Kind.HANDED_BACK, detail={'reason': reason})) as told:
 
             def release(connection: sa.Connection) -> None:
-                values = {'entry': lease.task_id, 'count': len(told)}
+                values = {
+                    'entry': lease.task_id,
+                    'number': lease.number,
+                    'got_step': best_progress.step,
+                    'got_bytes': best_progress.bytes,
+                    'count': len(told),
+                }
+                statement = _GIVE_UP if stalled else _HAND_BACK
                 last = db_events.counted(connection, statement, values)
                 if last is not None:
                     db_events.insert(connection, told.rows(connection, last))

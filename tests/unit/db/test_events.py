@@ -88,3 +88,14 @@ def test_of_a_task_without_an_entry_nothing_is_told(queue):
         lambda connection: connection.execute(sa.text('SELECT * FROM task_events')).all()
     )
     assert {row.task_id for row in rows} == {'t1'}
+
+
+@pytest.mark.parametrize('stalled', [False, True])
+def test_what_is_handed_back_leaves_no_statement_behind(queue, stalled):
+    """The statements that count events are kept for ever, so there must be few of them."""
+    kept = set()
+    for bytes_done in range(1, 4):
+        [claim] = queue.claim('us', 1, seconds=30, versions={'test': 1})
+        queue.release(claim.lease, Progress(0, bytes_done), stalled=stalled)
+        kept.add(events._returning.cache_info().currsize)
+    assert len(kept) == 1

@@ -12,6 +12,7 @@ from glance.domain.entry import Claim
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.burst import BurstThrottle
 from glance.engine.lease_policy import OUTAGE_PAUSE, LeasePolicy
+from glance.engine.standing_thread import StandingThread
 from glance.engine.unclaimable import UnclaimableReporter
 from glance.interfaces.queue import TaskQueue
 
@@ -70,13 +71,11 @@ class Claimer:
         self._stopping = False
         self._closed = False
         self._pool: concurrent.futures.Executor | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: StandingThread | None = None
 
     def start(self) -> None:
         self._pool = pool = threads.pool(self._slots)
-        self._thread = threading.Thread(
-            target=self._claim_loop, args=(pool,), name='claim', daemon=True
-        )
+        self._thread = StandingThread('claim', self._claim_loop, pool)
         self._thread.start()
 
     def adjust(self, policy: LeasePolicy) -> None:

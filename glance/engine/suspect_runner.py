@@ -20,6 +20,7 @@ from glance.domain import errors, own_lack
 from glance.domain.suspects import SuspectGroup
 from glance.engine.active_runs import MAX_WAIT
 from glance.engine.lease_policy import OUTAGE_PAUSE
+from glance.engine.standing_thread import StandingThread
 from glance.interfaces.queue import TaskQueue
 
 LOG = logging.getLogger(__name__)
@@ -66,11 +67,11 @@ class SuspectRunner:
         self._child: Child | None = None
         self._stopping = threading.Event()
         self._sent: set[int] = set()  # the signals that the child got from here
-        self._thread: threading.Thread | None = None
+        self._thread: StandingThread | None = None
         queue.suspects_here = False
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._loop, name='suspects', daemon=True)
+        self._thread = StandingThread('suspects', self._loop)
         self._thread.start()
 
     def reload(self) -> None:

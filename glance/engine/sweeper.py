@@ -15,6 +15,7 @@ import time
 from glance.domain import errors
 from glance.domain.image import Location
 from glance.domain.lease import Lease
+from glance.engine.standing_thread import StandingThread
 from glance.interfaces.repositories import ImageRepository, TaskRepository
 from glance.interfaces.staging import Staging
 from glance.interfaces.store import Stores
@@ -49,11 +50,11 @@ class Sweeper:
         self._failed: frozenset[Location] = frozenset()  # the log has their errors
         self._look = threading.Event()
         self._running = False
-        self._thread: threading.Thread | None = None
+        self._thread: StandingThread | None = None
 
     def start(self) -> None:
         self._running = True
-        self._thread = threading.Thread(target=self._sweep_loop, name='sweep', daemon=True)
+        self._thread = StandingThread('sweep', self._sweep_loop)
         self._thread.start()
 
     def look(self) -> None:

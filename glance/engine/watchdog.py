@@ -9,6 +9,7 @@ from glance.domain.lease import CancelIgnored, Hung, Lease, LostLease, NoFreeThr
 from glance.domain.steps import RunReport
 from glance.engine.active_runs import ActiveRuns, Run
 from glance.engine.lease_policy import LeasePolicy
+from glance.engine.standing_thread import StandingThread
 from glance.interfaces.queue import TaskQueue
 
 LOG = logging.getLogger(__name__)
@@ -42,11 +43,11 @@ class Watchdog:
         self._step_threads = step_threads
         self._look = threading.Event()
         self._watching = False
-        self._thread: threading.Thread | None = None
+        self._thread: StandingThread | None = None
 
     def start(self) -> None:
         self._watching = True
-        self._thread = threading.Thread(target=self._watch_loop, name='watch', daemon=True)
+        self._thread = StandingThread('watch', self._watch_loop)
         self._thread.start()
 
     def adjust(self, policy: LeasePolicy) -> None:

@@ -19,7 +19,7 @@ class Relay:
         self._down = False
         self._passing = threading.Event()
         self._passing.set()
-        self._words = []  # still to come, before the answer that is lost
+        self._words = []  # after which an answer is lost
         self.lost = threading.Event()  # an answer was lost, and the connections with it
         self._closing = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -41,7 +41,7 @@ class Relay:
         self._passing.set()
 
     def lose_answer_to(self, *words):
-        """Cut once a client has sent these words, one after the other, and the last is answered.
+        """Cut once these words came on one connection, in order, and the last is answered.
 
         The answer is not passed on.
         """
@@ -76,11 +76,13 @@ class Relay:
 
     def _ask(self, pair, losing):
         client, server = pair
+        heard = 0  # how many of the words this client has sent on this connection
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
-                while self._words and self._words[0] in data:
-                    self._words.pop(0)
-                    if not self._words:
+                while heard < len(self._words) and self._words[heard] in data:
+                    heard += 1
+                    if heard == len(self._words):
+                        self._words = []
                         losing.set()
                 self._passing.wait()
                 server.sendall(data)

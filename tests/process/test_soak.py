@@ -79,6 +79,9 @@ def test_no_healthy_task_fails_in_a_bad_week(shared, web):
             'allowed_hosts': '127.0.0.1',
             'allowed_ports': web.port,
             'read_timeout': READ_TIMEOUT,
+            # Longer than these processes live, a source that never gets better would have no end.
+            'retry_timeout': 2,
+            'retry_delay': 0.2,
         }
     }
     path = os.pathsep.join([str(POISON), *filter(None, [os.environ.get('PYTHONPATH')])])

@@ -41,6 +41,8 @@ def _keep_execnet_native():
 
 HERE = pathlib.Path(__file__).parent
 LONGEST_FIRST = ('process', 'integration', 'contract', 'http', 'unit')
+# What takes minutes on a database server; each run has it on SQLite.
+MANY_TASKS = {'test_200_tasks_at_once_all_end', 'test_many_imports_at_once_all_succeed'}
 SHARE_SERVERS = ('process/test_wire_of_servers.py',)
 CHOSEN = os.environ.get('GLANCE_TEST_DATABASE') or 'sqlite'
 
@@ -89,7 +91,9 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if _has_parameter(item, 'taskflow-serial'):
             item.add_marker('soak')  # for each run its contract is enough
-        if _is_of_processes_on_a_server(item):
+        if _is_of_processes_on_a_server(item) or (
+            CHOSEN != 'sqlite' and item.originalname in MANY_TASKS
+        ):
             item.add_marker('soak')
     _leave_out(config, items, _is_run_with_another_database)
     if 'soak' not in config.option.markexpr:

@@ -67,7 +67,10 @@ def test_a_failed_import_tells_why_without_secrets(service, web):
     for hidden in ('secret', 'hidden', str(service.state), 'Error'):
         assert hidden not in answer.text
     assert 0 < task['progress'] < 100
-    assert {step['state'] for step in task['steps']} == {'undone'}
+    assert {step['name']: step['state'] for step in task['steps']} == {
+        'create-record': 'undone',
+        'fetch': 'failed',
+    }
 
 
 @pytest.mark.once

@@ -22,6 +22,7 @@ LIBRARIES = {
     'fingerprints of requests': ('hashlib',),
     'formats': ('oslo_utils.imageutils',),
     'glance_store': ('glance_store',),
+    'kombu': ('kombu', 'redis', 'amqp'),
     'SQLAlchemy': ('sqlalchemy', 'oslo_db', 'sqlite3', 'psycopg2', 'pymysql'),
     'alembic': ('alembic',),
     "TaskFlow's persistence base": ('taskflow.persistence.base', 'taskflow.states'),

@@ -1,4 +1,4 @@
-"""A way to a database server that can be cut or fall silent: what a service sees of an outage."""
+"""A way to a server that can be cut or fall silent: what a service sees of an outage."""
 
 import contextlib
 import socket
@@ -64,7 +64,7 @@ class Relay:
     def _accept(self):
         while not self._closing:
             client, _place = self._listener.accept()
-            if self._down:
+            if self._down or self._closing:
                 client.close()
                 continue
             server = socket.create_connection(self._server)
@@ -101,7 +101,11 @@ class Relay:
         self._over(pair)
 
     def _over(self, pair):
+        """Called for both directions of a pair; the second one closes its sockets."""
+        is_first = pair in self._pairs
         self._pairs.discard(pair)
         for one in pair:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+            if not is_first:
+                one.close()

@@ -1,0 +1,78 @@
+"""How a broker is reached: its URL, its options, and what is special about a transport."""
+
+import dataclasses
+import typing
+import urllib.parse
+
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
+
+from glance.domain import errors
+
+TRANSPORTS = {'redis': ('redis', 'rediss'), 'amqp': ('amqp', 'amqps', 'pyamqp')}
+
+QUEUE_TIME = 60  # seconds after which a queue goes that no process reads
+
+
+@dataclasses.dataclass(frozen=True)
+class Broker:
+    """A message broker, and the name that keeps deployments on it apart.
+
+    url       as kombu takes it
+    exchange  the first part of the names of all queues
+    timeout   seconds after which a call to the broker counts as failed
+    """
+
+    transport: str
+    url: str
+    exchange: str
+    timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        scheme = urllib.parse.urlsplit(self.url).scheme
+        if self.transport not in TRANSPORTS:
+            raise errors.ConfigError(
+                f'[taskflow_workers] transport = {self.transport} is not known; '
+                f'known are {", ".join(TRANSPORTS)}.'
+            )
+        if scheme not in TRANSPORTS[self.transport]:
+            raise errors.ConfigError(
+                f'[taskflow_workers] address begins with "{scheme}:", but transport = '
+                f'{self.transport} needs {" or ".join(TRANSPORTS[self.transport])}.'
+            )
+
+    def connect(self) -> Connection:
+        """A connection that is not established yet. Raises what kombu raises."""
+        options: dict[str, typing.Any]
+        if self.transport == 'redis':
+            from glance.messaging import redis_queues
+
+            options = {
+                'socket_connect_timeout': self.timeout,
+                'socket_timeout': self.timeout,
+                'priority_steps': [0],  # one list for each queue, not four
+                'ack_emulation': False,
+            }
+            return Connection(
+                self.url, transport=redis_queues.Transport, transport_options=options
+            )
+        options = {'read_timeout': self.timeout, 'write_timeout': self.timeout}
+        return Connection(self.url, connect_timeout=self.timeout, transport_options=options)
+
+    def address(self, name: str) -> str:
+        """The queue of a process."""
+        return f'{self.exchange}.{name}'
+
+    def everyone(self) -> Exchange:
+        """The exchange that passes a message to all processes."""
+        return Exchange(f'{self.exchange}.all', 'fanout', durable=False)
+
+    def queues(self, name: str) -> list[Queue]:
+        """What a process reads: its own queue, and its copy of what goes to all."""
+        own = self.address(name)
+        # On Redis the lists go by themselves, and kombu would keep a record of who reads.
+        expires = None if self.transport == 'redis' else QUEUE_TIME
+        return [
+            Queue(own, durable=False, expires=expires),
+            Queue(f'{own}.all', self.everyone(), durable=False, auto_delete=True, expires=expires),
+        ]

@@ -1,0 +1,33 @@
+"""kombu's transport for Redis, without anything that stays behind when a process dies.
+
+kombu keeps the list of messages of a queue for ever, and remembers in a set which
+queues an exchange feeds. Nobody removes what belongs to a dead process, and it grows.
+Here each message renews the life of its list, and an exchange that publishes to all
+keeps no set: Redis itself knows who listens.
+"""
+
+import typing
+
+from kombu.transport import redis
+from kombu.utils.json import dumps
+
+from glance.messaging.broker import QUEUE_TIME
+
+
+class Channel(redis.Channel):  # type: ignore[misc]
+    """Redis forgets a list QUEUE_TIME seconds after its last message, read or not."""
+
+    def _put(self, queue: str, message: typing.Any, **_kwargs: object) -> None:
+        with self.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
+            pipe.lpush(queue, dumps(message))
+            pipe.expire(queue, QUEUE_TIME)
+            pipe.execute()
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        if self.typeof(exchange).type != 'fanout':
+            return  # a message to one process goes straight to its list
+        self._fanout_queues[queue] = exchange, routing_key.replace('#', '*')
+
+
+class Transport(redis.Transport):  # type: ignore[misc]
+    Channel = Channel

@@ -1,0 +1,89 @@
+"""Which messages between conductors and workers are ours."""
+
+import json
+import uuid
+
+import pytest
+
+from glance.domain.lease import Lease
+from glance.domain.remote_steps import (
+    Announcement,
+    Answer,
+    Beat,
+    Ending,
+    Heard,
+    NotOurs,
+    Order,
+    Question,
+    from_wire,
+    to_wire,
+)
+
+ID, OTHER_ID = str(uuid.uuid4()), str(uuid.uuid4())
+MESSAGES = [
+    Order(ID, 2, 'fetch', 'glance.conductor-1', OTHER_ID),
+    Answer('glance.worker-1', ID, Ending.DONE),
+    Heard(ID),
+    Beat('glance.worker-1', {ID: 1048576, OTHER_ID: -1}),
+    Announcement('glance.worker-1', 'host', '0.1.0', ID, ['default'], ['fast'], 10, 3),
+    Question(),
+]
+
+
+@pytest.mark.parametrize('message', MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_survives_the_wire(message):
+    assert from_wire(json.loads(json.dumps(to_wire(message)))) == message
+
+
+@pytest.mark.parametrize('message', MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_with_another_field_is_refused(message):
+    with pytest.raises(NotOurs, match='fields'):
+        from_wire(to_wire(message) | {'path': '/etc/shadow'})
+
+
+@pytest.mark.parametrize('message', MESSAGES[:-1], ids=lambda message: type(message).__name__)
+def test_a_message_that_lacks_a_field_is_refused(message):
+    data = to_wire(message)
+    data.popitem()
+    with pytest.raises(NotOurs, match='fields'):
+        from_wire(data)
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        ({'schema': 2}, 'schema'),
+        ({'kind': 'stop'}, 'kind'),
+        ({'kind': ['order']}, 'kind'),
+        ({'task_id': '../../etc'}, 'task_id'),
+        ({'task_id': None}, 'task_id'),
+        ({'lease': 0}, 'lease'),
+        ({'lease': '2'}, 'lease'),
+        ({'lease': True}, 'lease'),
+        ({'step': 'a\nb'}, 'step'),
+        ({'step': 'x' * 256}, 'step'),
+        ({'reply_to': ''}, 'reply_to'),
+        ({'sending': 'other'}, 'sending'),
+    ],
+)
+def test_an_order_with_a_wrong_value_is_refused(change, reason):
+    with pytest.raises(NotOurs, match=f'{reason}'):
+        from_wire(to_wire(MESSAGES[0]) | change)
+
+
+@pytest.mark.parametrize(
+    'data', [None, [], 'order', 7, {}, to_wire(MESSAGES[1]) | {'ending': 'success'}]
+)
+def test_what_is_no_message_is_refused(data):
+    with pytest.raises(NotOurs):
+        from_wire(data)
+
+
+@pytest.mark.parametrize('at_work', [{'x': 1}, {ID: 'all'}, {ID: True}, {ID: 1.5}])
+def test_a_beat_with_wrong_numbers_is_refused(at_work):
+    with pytest.raises(NotOurs, match='at_work'):
+        from_wire(to_wire(MESSAGES[3]) | {'at_work': at_work})
+
+
+def test_an_order_names_a_lease():
+    assert MESSAGES[0].of == Lease(ID, 2)

@@ -6,10 +6,11 @@ import typing
 
 from oslo_config import cfg
 
-from glance import database, enabled_stores, plugins, settings
+from glance import database, enabled_stores, plugins, settings, threads, toolbox
 from glance.db import image_repository, task_queue, task_repository
 from glance.folders import Folders
 from glance.image_data.resolving import SystemResolver
+from glance.interfaces.executor import RunControl
 from glance.interfaces.queue import TaskQueue
 from glance.interfaces.repositories import ImageRepository, TaskRepository
 from glance.interfaces.resolver import Resolver
@@ -69,6 +70,32 @@ class SharedComponents:
             if replacements.task_types is None
             else plugins.TaskTypes(replacements.task_types)
         )
+
+
+def fill_toolbox(
+    conf: cfg.ConfigOpts,
+    parts: SharedComponents,
+    staging: Staging,
+    runs: RunControl,
+    own_tools: collections.abc.Mapping[str, typing.Any],
+) -> None:
+    """Give the steps of this process their tools.
+
+    own_tools  by task type
+    """
+    toolbox.fill(
+        toolbox.Toolbox(
+            queue=parts.queue,
+            images=parts.images,
+            stores=parts.stores,
+            staging=staging,
+            runs=runs,
+            import_filter=parts.import_filter,
+            resolver=parts.resolver,
+            byte_threads=threads.NativePool(conf.task.byte_threads, 'bytes', niceness=10),
+            of_types=own_tools,
+        )
+    )
 
 
 def first(replacement: Part | None, make: collections.abc.Callable[[], Part]) -> Part:

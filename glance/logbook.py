@@ -49,6 +49,19 @@ class Logbook(base.Backend):  # type: ignore[misc]
         """The FlowDetail of an earlier claim with its finished steps, or None."""
         return None
 
+    def results(self) -> dict[str, typing.Any] | None:
+        """What finished steps have returned, by the name of the step; None before the first.
+
+        Only a logbook that several processes share has this.
+        """
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Write what has to be there before another process saves a step."""
+
+    def note_saved(self, name: str) -> None:
+        """Another process has saved this step."""
+
     def ended(self, atom: AtomDetail) -> None:
         """A step has succeeded; atom is its detail. May be called more than once for it."""
 
@@ -73,6 +86,9 @@ class PersistentLogbook(Logbook):
         if atom.name not in self._saved and atom.name not in self._not_saved:
             self.save(atom)
             self._saved.add(atom.name)
+
+    def note_saved(self, name: str) -> None:
+        self._saved.add(name)
 
     def note_loaded(self, detail: FlowDetail) -> None:
         """The steps of this FlowDetail are saved already."""

@@ -7,8 +7,8 @@ import typing
 
 from oslo_config import cfg
 
-from glance import plugins, settings, threads, toolbox
-from glance.components import NOTHING_REPLACED, Replacements, SharedComponents, first
+from glance import plugins, settings
+from glance.components import NOTHING_REPLACED, Replacements, SharedComponents, fill_toolbox, first
 from glance.domain.lease import DatabaseGone, Lease, LostLease
 from glance.engine.child_process import ChildProcesses
 from glance.engine.dead_holders import DeadHolderWatch
@@ -73,19 +73,7 @@ class Runner:
         self.executor: TaskExecutor = make_executor(
             conf, parts.queue, flows, self._holder.name, self._logbook(kind)
         )
-        toolbox.fill(
-            toolbox.Toolbox(
-                queue=parts.queue,
-                images=parts.images,
-                stores=parts.stores,
-                staging=staging,
-                runs=self.executor.runs,
-                import_filter=parts.import_filter,
-                resolver=parts.resolver,
-                byte_threads=threads.NativePool(conf.task.byte_threads, 'bytes', niceness=10),
-                of_types=own_tools,
-            )
-        )
+        fill_toolbox(conf, parts, staging, self.executor.runs, own_tools)
 
     def _logbook(
         self, kind: LogbookKind | None

@@ -17,6 +17,9 @@ from glance.engine.taskflow_engine import EngineRunner
 from glance.interfaces.executor import LogbookKind, RunResult
 from glance.interfaces.flow import Flow
 from glance.interfaces.queue import TaskQueue
+from glance.messaging import configured
+
+WORKER_BASED = 'worker-based'
 
 # Tasks under way at a time, unless the configuration says how many. Most of them may wait for
 # their source, which costs a native thread much and a green one next to nothing.
@@ -30,6 +33,14 @@ class TaskExecutor(ConductedExecutor):
     @classmethod
     def check(cls, conf: typing.Any, processes: int | None = None) -> None:
         persistence = conf.taskflow_executor.persistence
+        if conf.taskflow_executor.engine_mode == WORKER_BASED:
+            if persistence != 'sql':
+                raise errors.ConfigError(
+                    f'[taskflow_executor] persistence = {persistence} does not fit engine_mode = '
+                    'worker-based: workers read and write the results of steps in the database. '
+                    'Choose persistence = sql.'
+                )
+            configured.broker(conf.taskflow_workers)
         processes = conf.workers if processes is None else processes
         if persistence != 'sql' and processes > 1:
             raise errors.ConfigError(
@@ -60,7 +71,13 @@ class TaskExecutor(ConductedExecutor):
         super().__init__(conf, queue, flows, holder, logbook, **settings)
         size = self.step_threads(conf)
         self._pool = None if size is None else threads.pool(size)
-        self._runner = EngineRunner(self.runs, self._pool, logbook)
+        self._workers = executor_of = None
+        if conf.taskflow_executor.engine_mode == WORKER_BASED:
+            from ._workers import Workers  # imports kombu, which other modes do not need
+
+            self._workers = Workers(conf.taskflow_workers, queue, self.runs)
+            executor_of = self._workers.executor_of
+        self._runner = EngineRunner(self.runs, self._pool, logbook, executor_of)
 
     def slots(self, conf: typing.Any) -> int:
         tasks: int | None = conf.taskflow_executor.max_tasks
@@ -73,7 +90,7 @@ class TaskExecutor(ConductedExecutor):
     def step_threads(self, conf: typing.Any) -> int | None:
         options = conf.taskflow_executor
         workers: int = options.max_workers
-        return None if options.engine_mode == 'serial' else max(self.slots(conf), workers)
+        return max(self.slots(conf), workers) if options.engine_mode == 'parallel' else None
 
     def can_resume(self, flow: Flow, claim: Claim) -> bool:
         return self._runner.can_resume(flow, claim)
@@ -84,7 +101,14 @@ class TaskExecutor(ConductedExecutor):
     def remove_logbook(self, lease: Lease) -> None:
         self._runner.remove_logbook(lease)
 
+    def start(self) -> None:
+        if self._workers is not None:
+            self._workers.start()
+        super().start()
+
     def stop(self, grace: float) -> None:
         super().stop(grace)
+        if self._workers is not None:
+            self._workers.stop()
         if self._pool is not None and not len(self.runs):
             self._pool.shutdown(wait=False)  # no step is left in it

@@ -9,6 +9,7 @@ from glance import threads
 threads.use(threads.NATIVE)  # the parent chooses, by GLANCE_THREADS
 
 import collections.abc
+import dataclasses
 import functools
 import os
 import signal
@@ -24,7 +25,7 @@ from glance.cmd import _start, conductor
 from glance.components import SharedComponents
 from glance.db.task_queue import SqlTaskQueue
 from glance.domain import errors
-from glance.domain.entry import Claim
+from glance.domain.entry import UNKNOWN_HOLDER, Claim
 from glance.domain.lease import Acquitted
 from glance.domain.suspects import SuspectGroup
 from glance.engine.active_runs import ActiveRuns
@@ -44,10 +45,17 @@ OPTS = [
 
 
 class GroupQueue(SqlTaskQueue):
-    """The queue of which only one group can be claimed, once."""
+    """The queue of which only one group can be claimed, once.
 
-    def __init__(self, database: typing.Any, *, time_to_live: int, group: SuspectGroup) -> None:
+    after_workers  whether workers may have written, and may still write, to the files of
+                   these tasks, so that the death of the last holder proves nothing
+    """
+
+    def __init__(
+        self, database: typing.Any, *, time_to_live: int, group: SuspectGroup, after_workers: bool
+    ) -> None:
         super().__init__(database, time_to_live=time_to_live)
+        self._after_workers = after_workers
         self._group = group
         self._left = group.size
 
@@ -61,6 +69,8 @@ class GroupQueue(SqlTaskQueue):
         if not wanted:
             return []
         claims = super().claim(holder, wanted, **options | {'suspects': self._group})
+        if self._after_workers:
+            claims = [dataclasses.replace(one, predecessor=UNKNOWN_HOLDER) for one in claims]
         self._left = self._left - wanted if len(claims) == wanted else 0
         return claims
 
@@ -87,11 +97,16 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
 
 def _build(conf: cfg.ConfigOpts) -> tuple[Runner, GroupQueue, LeaseHolder]:
     folders = Folders(conf)
+    # Workers have many tasks at a time, so a suspect runs here and not there.
+    after_workers = conf.taskflow_executor.engine_mode == 'worker-based'
+    if after_workers:
+        conf.set_override('engine_mode', 'parallel', 'taskflow_executor')
     parts = SharedComponents(conf, folders)
     parts.queue = queue = GroupQueue(
         parts.database,
         time_to_live=conf.task.task_time_to_live,
         group=SuspectGroup(conf.deaths, conf.size),
+        after_workers=after_workers,
     )
     holder = LeaseHolder.adopt(folders.run, conf.holder, conf.descriptor)
     return Runner(conf, folders, parts, holder=holder), queue, holder

@@ -8,10 +8,12 @@ OPTS = [
     cfg.StrOpt(
         'engine_mode',
         default='parallel',
-        choices=['serial', 'parallel'],
+        choices=['serial', 'parallel', 'worker-based'],
         help='"serial" runs the steps of a task one after another. "parallel" runs steps at '
         'the same time if their flow allows it. Different tasks run at the same time in '
-        'both modes.',
+        'both modes. "worker-based" lets glance-worker processes do the steps that move bytes: '
+        'see [taskflow_workers]. It needs persistence = sql, and staging and store folders that '
+        'all hosts share.',
     ),
     cfg.IntOpt(
         'max_workers',

@@ -13,6 +13,7 @@ import logging
 import typing
 
 import sqlalchemy as sa
+from oslo_utils import uuidutils
 from taskflow import states
 from taskflow.persistence import models
 from taskflow.persistence.backends.sqlalchemy import tables
@@ -99,6 +100,47 @@ class SqlLogbook(PersistentLogbook):
         """Run function(connection) in a fenced transaction."""
         return fence.write(self._database, self._lease, function)
 
+    def results(self) -> dict[str, typing.Any] | None:
+        rows = fence.read(self._database, self._finished)
+        if rows is None:
+            return None
+        self._begun = True
+        for row in rows:
+            self.note_saved(row.name)
+        return {row.name: row.results for row in rows}
+
+    def begin(self) -> None:
+        """Write book and flow, if they are not written, before other processes save steps."""
+        if not self._begun and self.results() is None:
+            self.write(self._insert_flow)
+            self._begun = True
+
+    def save_result(self, name: str, given: typing.Any) -> None:
+        """Write a finished step that no engine ran in this process. begin() was called."""
+        detail = models.TaskDetail(name, uuidutils.generate_uuid())
+        detail.put(states.SUCCESS, given)
+        detail.state, detail.version = states.SUCCESS, '1.0'
+        self.ended(detail)
+
+    def _insert_flow(self, connection: sa.Connection) -> None:
+        task_id, at = self._lease.task_id, utcnow()
+        if self._lease.number > 1:  # a flow without a book, if an operator deleted it
+            connection.execute(_DELETE_FLOW, {'task': task_id})
+        connection.execute(
+            _INSERT_BOOK, {'uuid': task_id, 'name': task_id, 'meta': {}, 'created_at': at}
+        )
+        connection.execute(
+            _INSERT_FLOW,
+            {
+                'uuid': task_id,
+                'parent_uuid': task_id,
+                'name': task_id,
+                'meta': {},
+                'state': states.RUNNING,
+                'created_at': at,
+            },
+        )
+
     def save(self, atom: models.AtomDetail) -> None:
         """Write a finished step. The first step also writes book and flow.
 
@@ -110,22 +152,7 @@ class SqlLogbook(PersistentLogbook):
 
         def insert(connection: sa.Connection) -> None:
             if not self._begun:
-                if self._lease.number > 1:  # a flow without a book, if an operator deleted it
-                    connection.execute(_DELETE_FLOW, {'task': task_id})
-                connection.execute(
-                    _INSERT_BOOK, {'uuid': task_id, 'name': task_id, 'meta': {}, 'created_at': at}
-                )
-                connection.execute(
-                    _INSERT_FLOW,
-                    {
-                        'uuid': task_id,
-                        'parent_uuid': task_id,
-                        'name': task_id,
-                        'meta': {},
-                        'state': states.RUNNING,
-                        'created_at': at,
-                    },
-                )
+                self._insert_flow(connection)
             connection.execute(
                 _INSERT_ATOM,
                 {

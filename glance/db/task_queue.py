@@ -9,7 +9,7 @@ import typing
 
 import sqlalchemy as sa
 
-from glance.db import cancels, claims, entries, fence, renewal, task_repository
+from glance.db import cancels, claims, deployment, entries, fence, renewal, task_repository
 from glance.db import events as db_events
 from glance.db import writes as db_writes
 from glance.db.models import leftovers as leftovers_table
@@ -74,6 +74,11 @@ _HAND_BACK = _RELEASE.values(
 # nothing.
 _GIVE_UP = _RELEASE.where(claims.IS_HELD).values(
     attempts=sa.case((_IS_FURTHER, 0), else_=_c.attempts + 1), expires_at=claims.COUNTED
+)
+
+# The holder stays known here, too; the next claim counts the death.
+_REPORT_DEATH = _RELEASE.where(claims.IS_HELD).values(
+    attempts=sa.case((_IS_FURTHER, 0), else_=_c.attempts), expires_at=0
 )
 
 _INSERT_LEFTOVER = sa.insert(leftovers_table).values(recorded_at=now())
@@ -172,8 +177,17 @@ class SqlTaskQueue(TaskQueue):
         )
         return [Held(Lease(row.task_id, row.lease), row.cancel_requested) for row in rows]
 
+    def deployment(self) -> str:
+        return deployment.identity(self._database.engine)[0]
+
     def release(
-        self, lease: Lease, best_progress: Progress, *, stalled: bool = False, reason: str = ''
+        self,
+        lease: Lease,
+        best_progress: Progress,
+        *,
+        stalled: bool = False,
+        died: bool = False,
+        reason: str = '',
     ) -> None:
         with db_events.told(lease, Event(Kind.HANDED_BACK, detail={'reason': reason})) as told:
 
@@ -185,7 +199,7 @@ class SqlTaskQueue(TaskQueue):
                     'got_bytes': best_progress.bytes,
                     'count': len(told),
                 }
-                statement = _GIVE_UP if stalled else _HAND_BACK
+                statement = _REPORT_DEATH if died else _GIVE_UP if stalled else _HAND_BACK
                 last = db_events.counted(connection, statement, values)
                 if last is not None:
                     db_events.insert(connection, told.rows(connection, last))

@@ -11,6 +11,9 @@ from glance.domain.lease import Lease, Progress
 # The values that each run adds to the work, by the names by which steps get them.
 RUN_VALUES = ('lease', 'predecessor')
 
+# The predecessor of a claim of whom it is not known which process it was.
+UNKNOWN_HOLDER = 'unknown'
+
 
 def plain_work(
     work: typing.Any, *, provided: collections.abc.Collection[str]

@@ -12,8 +12,10 @@ claim continues.
       HandBack      this process is stopping
         Acquitted     a suspect got further, and is no suspect any more
         NoFreeThread  every thread that runs steps is blocked in this process
+        WorkerGaveUp  the worker that did a step handed it back
       DatabaseGone  the database does not answer
         QueueBroke    the queue or its database raised an error that nobody knows
+      WorkerLost    the worker that did a step is gone or cut off
       Lacking       this process lacks descriptors or memory
       Stalled       no progress for stall_timeout
         RunBroke      an error of the service itself ended the run
@@ -98,6 +100,18 @@ class Lacking(Drop):
     """This process lacks descriptors, buffers, memory or threads; that is no fault of the task."""
 
     reason = 'the process lacked what it needs'
+
+
+class WorkerLost(Drop):
+    """The worker that did a step of the run is gone or cut off. This counts as a death."""
+
+    reason = 'the worker is gone'
+
+
+class WorkerGaveUp(HandBack):
+    """The worker that did a step of the run handed it back."""
+
+    reason = 'the worker gave it up'
 
 
 class Stalled(Drop):

@@ -24,6 +24,7 @@ LONGEST_TEXT = 255
 LONGEST_LIST = 1000
 
 _UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+_TASK = re.compile('[0-9A-Za-z-]{1,36}')
 _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.:@/ -]*')
 
 
@@ -32,16 +33,13 @@ class NotOurs(ValueError):
 
 
 class Ending(enum.StrEnum):
-    """How a step has ended at a worker. None of them is believed: all say where to look."""
+    """How a step has ended at a worker. None of them is believed: they say where to look."""
 
     DONE = 'done'  # its result is in the logbook
     FAILED = 'failed'  # the reason is in the entry
-    LOST_LEASE = 'lost-lease'  # a later claim holds the task
-    HAND_BACK = 'hand-back'  # the worker is stopping
     DATABASE_GONE = 'database-gone'  # the worker cannot reach the database
-    STALLED = 'stalled'  # the step broke or made no progress; counts as an attempt
-    ENDED = 'ended'  # the task had succeeded already
-    REFUSED = 'refused'  # the worker does not know this step, or has no slot for it
+    HANDED_BACK = 'handed-back'  # the worker stops, lacks something, or has lost the lease
+    REFUSED = 'refused'  # the worker does not know this step or this lease
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Order:
     sending: str
 
     def __post_init__(self) -> None:
-        _require('task_id', self.task_id, _UUID)
+        _require('task_id', self.task_id, _TASK)
         _require('sending', self.sending, _UUID)
         _require('step', self.step, _NAME)
         _require('reply_to', self.reply_to, _NAME)

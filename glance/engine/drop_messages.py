@@ -13,6 +13,8 @@ from glance.domain.lease import (
     QueueBroke,
     RunBroke,
     Stalled,
+    WorkerGaveUp,
+    WorkerLost,
 )
 
 # What the log says of a run that was dropped, by the class of the Drop.
@@ -36,6 +38,14 @@ MESSAGES = {
     ),
     DatabaseGone: (
         'The run of task %s was stopped because the database does not answer; '
+        'another run will continue it'
+    ),
+    WorkerGaveUp: (
+        'Task %s was handed back to the queue because the worker that did its step gave it up; '
+        'another run will continue it'
+    ),
+    WorkerLost: (
+        'The run of task %s was stopped because the worker that did its step is gone; '
         'another run will continue it'
     ),
     Lacking: (

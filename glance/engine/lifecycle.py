@@ -26,6 +26,7 @@ from glance.domain.lease import (
     QueueBroke,
     RunBroke,
     Stalled,
+    WorkerLost,
 )
 from glance.domain.suspects import MAX_DEATHS
 from glance.engine import drop_messages
@@ -257,7 +258,11 @@ class RunLifecycle:
         while True:
             try:
                 self._queue.release(
-                    lease, run.best_progress, stalled=isinstance(drop, Stalled), reason=drop.reason
+                    lease,
+                    run.best_progress,
+                    stalled=isinstance(drop, Stalled),
+                    died=isinstance(drop, WorkerLost),
+                    reason=drop.reason,
                 )
                 return
             except errors.DatabaseUnavailable:

@@ -46,6 +46,8 @@ from glance.logbook import Logbook
 
 LOG = logging.getLogger(__name__)
 
+MakeExecutor = collections.abc.Callable[[Claim, typing.Any], 'InlineTaskExecutor']
+
 _OPTIONS = {'gather_statistics': False}
 
 
@@ -56,6 +58,8 @@ class EngineRunner(FlowRunner):
     pool     the pool in which the steps of all engines run (parallel mode), or None:
              each engine runs its steps in its own thread (serial mode)
     logbook  as TaskExecutor explains it; None if no run can be resumed
+    executor_of  executor_of(claim, logbook) makes what runs the steps of one run, in place
+             of the pool; None: as pool says
     """
 
     def __init__(
@@ -63,8 +67,10 @@ class EngineRunner(FlowRunner):
         runs: ActiveRuns,
         pool: concurrent.futures.Executor | None = None,
         logbook: typing.Any = None,
+        executor_of: 'MakeExecutor | None' = None,
     ) -> None:
         self._runs = runs
+        self._executor_of = executor_of or self._stock_executor
         self._pool = pool
         nothing = Logbook()
         self._logbook = logbook or (lambda claim, flow: nothing)
@@ -92,7 +98,7 @@ class EngineRunner(FlowRunner):
             self._logbook(claim, flow),
             models.FlowDetail(flow.type, uuidutils.generate_uuid()),
         )
-        one = self._engine(flow, logbook, detail)
+        one = self._engine(flow, logbook, detail, self._executor_of(claim, logbook))
         if LOG.isEnabledFor(logging.DEBUG):
             _log_transitions(one, claim.lease.task_id)
         one.storage.inject(claim.values, transient=True)
@@ -117,17 +123,23 @@ class EngineRunner(FlowRunner):
             return RunResult.UNKNOWN
         return RunResult.SUCCEEDED
 
-    def _engine(self, flow: Flow, logbook: Logbook, detail: models.FlowDetail) -> 'SharedEngine':
+    def _stock_executor(
+        self, _claim: Claim, _logbook: Logbook
+    ) -> 'InlineTaskExecutor | PooledTaskExecutor':
+        return InlineTaskExecutor() if self._pool is None else PooledTaskExecutor(self._pool)
+
+    def _engine(
+        self,
+        flow: Flow,
+        logbook: Logbook,
+        detail: models.FlowDetail,
+        task_executor: 'InlineTaskExecutor | PooledTaskExecutor',
+    ) -> 'SharedEngine':
         shared = self._compilers.get(flow.type)
         if shared is None:
             shared = self._compilers[flow.type] = compiler.PatternCompiler(atoms.linear(flow))
             engine.ActionEngine._check_compilation(shared.compile())
-        return SharedEngine(
-            shared,
-            detail,
-            logbook,
-            InlineTaskExecutor() if self._pool is None else PooledTaskExecutor(self._pool),
-        )
+        return SharedEngine(shared, detail, logbook, task_executor)
 
     def _stop_siblings(self, one: 'SharedEngine', claim: Claim) -> None:
         """Stop the other steps of a group and wait, so that no step of this run is at work."""

@@ -31,17 +31,17 @@ class StepAtom(task.Task):  # type: ignore[misc]
         # TaskFlow passes on the values that exist. step_calls knows what to do without one.
         self.optional = _bound(self.rebind, type(step).do)
         self.revert_optional = _bound(self.revert_rebind, type(step).undo, but=step.provides)
-        self._step = step
+        self.step = step
 
     def execute(self, **values: typing.Any) -> typing.Any:
-        return step_calls.do(self._step, values)
+        return step_calls.do(self.step, values)
 
     def revert(
         self, result: typing.Any, flow_failures: dict[str, typing.Any], **values: typing.Any
     ) -> None:
-        if self._step.provides and not isinstance(result, failure.Failure):
-            values[self._step.provides] = result
-        step_calls.undo(self._step, values)
+        if self.step.provides and not isinstance(result, failure.Failure):
+            values[self.step.provides] = result
+        step_calls.undo(self.step, values)
 
 
 def _bound(

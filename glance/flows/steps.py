@@ -69,6 +69,7 @@ class Fetch(Step):
     """
 
     name = 'fetch'
+    moves_bytes = True
     provides = 'staged'
     weight = 60
 
@@ -165,6 +166,7 @@ class Check(Step):
     """
 
     name = 'check'
+    moves_bytes = True
     provides = 'virtual_size'
 
     def do(self, staged: Values, properties: Values) -> int | None:
@@ -192,6 +194,7 @@ class Store(Step):
     """
 
     name = 'store'
+    moves_bytes = True
     provides = 'location'
     weight = 30
 

@@ -24,6 +24,7 @@ class Step(abc.ABC):
     name: str  # lower case with hyphens; a run is resumed by the names of its steps
     provides: str | None = None  # the name by which later steps get what do() returns
     weight: float = 1  # its share of the task, compared with the other steps, for its progress
+    moves_bytes = False  # whether workers do it in worker-based mode; then do() returns JSON
     commits = False  # do() records the outcome of the task, so the step need not be saved
 
     @abc.abstractmethod

@@ -29,6 +29,11 @@ class TaskQueue(abc.ABC):
     """
 
     suspects_here = True
+
+    def deployment(self) -> str:
+        """The id of the deployment whose tasks these are."""
+        return 'unknown'
+
     on_end: collections.abc.Callable[[str], None] = staticmethod(lambda task_id: None)
 
     @abc.abstractmethod
@@ -96,12 +101,19 @@ class TaskQueue(abc.ABC):
 
     @abc.abstractmethod
     def release(
-        self, lease: Lease, best_progress: Progress, *, stalled: bool = False, reason: str = ''
+        self,
+        lease: Lease,
+        best_progress: Progress,
+        *,
+        stalled: bool = False,
+        died: bool = False,
+        reason: str = '',
     ) -> None:
         """Hand an entry back; it is claimable at once. Does nothing if the lease is lost.
 
         stalled  count an attempt, unless the run got further than those before it
         reason   why, for the timeline; one or two words
+        died     let the next claim count a death, with the same exception
         """
 
     @abc.abstractmethod

@@ -104,9 +104,9 @@ class Killer:
 
 
 def run(fail_point, arguments=None, program='api'):
-    """Be glance-api or glance-conductor, with or without a point at which it ends."""
+    """Be one of the services, with or without a point at which it ends."""
     # They choose green threads, which a test may not want.
-    from glance.cmd import api, conductor
+    from glance.cmd import api, conductor, worker
 
     if fail_point:
         killer = Killer(*fail_point.split(':'))
@@ -118,6 +118,9 @@ def run(fail_point, arguments=None, program='api'):
     if program == 'conductor':
         gc.enable()  # to import glance-api disables it until that has started
         return conductor.main(arguments)
+    if program == 'worker':
+        gc.enable()
+        return worker.main(arguments)
     return api.main(arguments)
 
 

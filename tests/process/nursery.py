@@ -40,7 +40,7 @@ PR_SET_PDEATHSIG = 1
 def main(folder):
     import glance.db.logbook  # noqa: F401 - what a glance-api imports while it works
     from glance import plugins
-    from glance.cmd import api, conductor  # noqa: F401
+    from glance.cmd import api, conductor, worker  # noqa: F401
 
     from . import fail_points  # noqa: F401
 
@@ -151,7 +151,7 @@ class Nursery:
         self._asking = threading.Lock()  # several threads may start processes
 
     def start(self, program, arguments, log, fail_point=''):
-        """Returns a Child, once it has a process. program: 'api' or 'conductor'."""
+        """Returns a Child, once it has a process. program: 'api', 'conductor' or 'worker'."""
         with self._asking:
             self._count += 1
             number = self._count

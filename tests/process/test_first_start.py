@@ -135,7 +135,7 @@ def test_an_unknown_executor_lists_the_known_ones(start):
     [
         ('taskflow_executor', 'max_workers', 'ten', 'ten'),
         ('taskflow_executor', 'max_workers', '0', '1'),
-        ('taskflow_executor', 'engine_mode', 'paralel', 'serial, parallel'),
+        ('taskflow_executor', 'engine_mode', 'paralel', 'serial, parallel, worker-based'),
         ('import_filtering_opts', 'allowed_ports', '[80,http]', 'http'),
     ],
 )

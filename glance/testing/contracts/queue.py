@@ -126,6 +126,19 @@ class TaskQueueContract(QueueDeathContract, QueueTimelineContract):
         with pytest.raises(LostLease):
             self.queue.outcome(claim.lease)
 
+    def test_a_lost_worker_is_a_death_unless_the_run_got_further(self) -> None:
+        self.queue.add('t1')
+        [claim] = self._claim('a')
+        self.queue.release(claim.lease, Progress(), died=True)
+        [claim] = self._claim('b')
+        assert (claim.attempts, claim.deaths, claim.predecessor) == (0, 1, 'a')
+        self.queue.release(claim.lease, Progress(1), died=True)
+        [claim] = self._claim('c')
+        assert (claim.attempts, claim.deaths) == (0, 0)
+
+    def test_a_queue_says_to_which_deployment_it_belongs(self) -> None:
+        assert self.queue.deployment() == self.queue.deployment() != ''
+
     def test_what_is_left_is_recorded_once(self) -> None:
         self.queue.add('t1')
         [claim] = self._claim('a')

@@ -214,7 +214,13 @@ class FakeQueue(ObservedQueue):
             ]
 
     def release(
-        self, lease: Lease, best_progress: Progress, *, stalled: bool = False, reason: str = ''
+        self,
+        lease: Lease,
+        best_progress: Progress,
+        *,
+        stalled: bool = False,
+        died: bool = False,
+        reason: str = '',
     ) -> None:
         with self._changed:
             row = self._rows.get(lease.task_id)
@@ -226,8 +232,8 @@ class FakeQueue(ObservedQueue):
                     row.attempts = row.deaths = 0
                 elif stalled and not row.counted:
                     row.attempts += 1
-                if stalled:
-                    row.expires_at, row.counted = 0, True
+                if stalled or died:
+                    row.expires_at, row.counted = 0, row.counted or stalled
                 else:
                     row.owner = row.expires_at = None
             self._changed.notify_all()

@@ -144,7 +144,12 @@ def test_stock_memory_logbook_still_copies():
 
 def test_engines_of_one_flow_share_one_compilation(flow):
     runner = taskflow_engine.EngineRunner(ActiveRuns(), threads.pool(2))
-    one, two = (runner._engine(flow, Logbook(), models.FlowDetail('f', str(n))) for n in range(2))
+    one, two = (
+        runner._engine(
+            flow, Logbook(), models.FlowDetail('f', str(n)), taskflow_engine.InlineTaskExecutor()
+        )
+        for n in range(2)
+    )
     one.compile()
     two.compile()
     assert one.compilation is two.compilation

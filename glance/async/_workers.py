@@ -1,0 +1,42 @@
+"""What the worker-based mode adds to the taskflow executor."""
+
+import typing
+
+from glance.domain.entry import Claim
+from glance.engine.active_runs import ActiveRuns
+from glance.engine.remote_engine import RemoteTaskExecutor
+from glance.engine.remote_steps import RemoteSteps
+from glance.engine.worker_directory import WorkerDirectory
+from glance.interfaces.queue import TaskQueue
+from glance.messaging import configured
+from glance.messaging.link import Link
+
+
+class Workers:
+    """The steps that this process sends to workers, and the link for it.
+
+    options  the section [taskflow_workers]
+    """
+
+    def __init__(self, options: typing.Any, queue: TaskQueue, runs: ActiveRuns) -> None:
+        self._queue = queue
+        self._runs = runs
+        directory = WorkerDirectory(
+            configured.version(), queue.deployment(), options.topics, options.worker_timeout
+        )
+        self._remote = RemoteSteps(runs, directory, options.worker_timeout)
+        self._link = Link(
+            configured.broker(options), configured.process_name(), self._remote.receive
+        )
+
+    def executor_of(self, claim: Claim, logbook: typing.Any) -> RemoteTaskExecutor:
+        """What runs the steps of one run."""
+        return RemoteTaskExecutor(self._remote, self._queue, self._runs, claim, logbook)
+
+    def start(self) -> None:
+        self._remote.start(self._link)
+        self._link.start()
+
+    def stop(self) -> None:
+        self._remote.stop()
+        self._link.stop()

@@ -1,0 +1,241 @@
+"""The steps that this process has sent to workers, and what becomes of them.
+
+Only the thread of the link and one thread of its own are at work here. Neither
+waits, reads the database or touches an engine: they set futures, and the thread of
+the engine finds out in the database what has happened.
+"""
+
+import concurrent.futures
+import dataclasses
+import logging
+import threading
+import time
+import typing
+import uuid
+
+from glance.domain.lease import Drop, HandBack, Lease, LostLease, WorkerLost
+from glance.domain.remote_steps import (
+    Announcement,
+    Answer,
+    Beat,
+    Ending,
+    Heard,
+    Message,
+    Order,
+    Question,
+)
+from glance.engine.active_runs import ActiveRuns
+from glance.engine.worker_directory import WorkerDirectory
+
+LOG = logging.getLogger(__name__)
+
+TICK = 0.5  # seconds between two looks at silent workers and stopped runs
+ECHO_LIMIT = 2.0  # seconds; with an older echo, the silence of others proves nothing
+REMIND_EVERY = 60.0  # seconds between two log lines on missing workers
+
+Future = concurrent.futures.Future[Ending]
+
+
+class Link(typing.Protocol):
+    """What this module uses of glance.messaging.link.Link."""
+
+    address: str
+
+    def send(self, address: str, message: Message) -> None: ...
+    def send_to_all(self, message: Message) -> None: ...
+    def echo_age(self) -> float: ...
+
+
+@dataclasses.dataclass
+class _Sending:
+    """A step that a worker is to do.
+
+    worker  its address, once there is one
+    missed  seconds in which this worker could be heard and did not name this step
+    """
+
+    lease: Lease
+    step: str
+    future: Future
+    id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
+    worker: str | None = None
+    missed: float = 0.0
+
+
+class RemoteSteps:
+    """Sends steps to workers, and sets the futures of those that have ended.
+
+    silence  seconds after which a worker that cannot be heard counts as lost, and a
+             step that its worker does not know of, too
+
+    ignored  how many answers were to nothing that this process still waits for
+    """
+
+    def __init__(self, runs: ActiveRuns, directory: WorkerDirectory, silence: float) -> None:
+        self.ignored = 0
+        self._runs = runs
+        self._directory = directory
+        self._silence = silence
+        self._lock = threading.RLock()
+        self._sendings: dict[str, _Sending] = {}
+        self._earlier: dict[Lease, str] = {}  # who did the step before
+        self._wake = threading.Event()
+        self._stopping = False
+        self._reminded_at = float('-inf')
+        self._link: Link
+        self._thread: threading.Thread | None = None
+
+    def start(self, link: Link) -> None:
+        """Begin to send. The link delivers what it receives to receive()."""
+        self._link = link
+        self._thread = threading.Thread(target=self._watch_loop, name='workers', daemon=True)
+        self._thread.start()
+        link.send_to_all(Question())
+
+    def stop(self) -> None:
+        """Drop all runs that still wait for a worker."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(TICK * 4)
+        with self._lock:
+            for sending in list(self._sendings.values()):
+                self._end(sending, drop=HandBack())
+
+    def submit(self, lease: Lease, step: str) -> Future:
+        """Let a worker do a step; wait for one if none is free. Returns at once."""
+        sending = _Sending(lease, step, concurrent.futures.Future())
+        with self._lock:
+            self._sendings[sending.id] = sending
+            self._assign(sending)
+        return sending.future
+
+    def end_run(self, lease: Lease) -> None:
+        """Forget what was known of a run."""
+        with self._lock:
+            self._earlier.pop(lease, None)
+
+    # ------------------------------------------------------ the thread of the link
+
+    def receive(self, message: Message) -> None:
+        """Take a message of the link. Does not wait."""
+        with self._lock:
+            if isinstance(message, Announcement):
+                self._directory.note(message)
+                self._assign_waiting()
+            elif isinstance(message, Beat):
+                self._take_beat(message)
+            elif isinstance(message, Answer):
+                self._take_answer(message)
+
+    def _take_beat(self, beat: Beat) -> None:
+        self._directory.heard(beat.worker)
+        for sending_id, moved in beat.at_work.items():
+            sending = self._sendings.get(sending_id)
+            if sending is None or sending.worker != beat.worker:
+                continue
+            sending.missed = 0.0
+            if moved >= 0:
+                self._note_progress(sending.lease, moved)
+
+    def _note_progress(self, lease: Lease, moved: int) -> None:
+        try:
+            self._runs.progress(lease, moved)
+        except (Drop, Exception):
+            self._wake.set()  # the run is to stop
+
+    def _take_answer(self, answer: Answer) -> None:
+        self._directory.heard(answer.worker)
+        self._link.send(answer.worker, Heard(answer.sending))
+        sending = self._sendings.get(answer.sending)
+        if sending is None or sending.worker != answer.worker:
+            self.ignored += 1
+            return
+        self._earlier[sending.lease] = answer.worker
+        self._end(sending, Ending(answer.ending))
+        self._assign_waiting()
+
+    # ----------------------------------------------------------------- its own thread
+
+    def _watch_loop(self) -> None:
+        looked_at = time.monotonic()
+        while not self._stopping:
+            self._wake.wait(TICK)
+            self._wake.clear()
+            now = time.monotonic()
+            # A process that was stopped itself has heard nobody: that is not their silence.
+            elapsed, looked_at = min(now - looked_at, 2 * TICK), now
+            with self._lock:
+                self._drop_stopped()
+                if self._link.echo_age() <= ECHO_LIMIT:
+                    self._look_for_lost(elapsed)
+                self._assign_waiting()
+                self._remind(now)
+
+    def _drop_stopped(self) -> None:
+        """End the steps of runs that are to stop. Workers notice it by their lease."""
+        for sending in list(self._sendings.values()):
+            try:
+                run = self._runs.get(sending.lease)
+            except LostLease as lost:
+                self._end(sending, drop=lost)
+                continue
+            if run.stop is not None:
+                self._end(sending, drop=run.stop)
+            elif sending.worker is None and run.cancelled:
+                self._end(sending, Ending.REFUSED)
+            elif sending.worker is None:
+                run.progress_at = time.monotonic()  # to wait for a worker is not to hang
+
+    def _look_for_lost(self, elapsed: float) -> None:
+        lost = set(self._directory.elapse(elapsed))
+        for address in lost:
+            LOG.warning(
+                'Worker %s has not been heard for %s seconds; it counts as lost',
+                address,
+                self._silence,
+                extra={'action': 'worker_lost'},
+            )
+        for sending in list(self._sendings.values()):
+            if sending.worker is None:
+                continue
+            sending.missed += elapsed
+            if sending.worker in lost or sending.missed > self._silence:
+                self._end(sending, drop=WorkerLost(sending.worker))
+
+    def _assign_waiting(self) -> None:
+        for sending in list(self._sendings.values()):
+            if sending.worker is None and not self._assign(sending):
+                return
+
+    def _assign(self, sending: _Sending) -> bool:
+        """Send a step to a worker. Returns False if none has a free slot."""
+        worker = self._directory.choose(self._earlier.get(sending.lease))
+        if worker is None:
+            return False
+        sending.worker = worker
+        self._directory.begin(worker)
+        lease = sending.lease
+        self._link.send(
+            worker,
+            Order(lease.task_id, lease.number, sending.step, self._link.address, sending.id),
+        )
+        return True
+
+    def _remind(self, now: float) -> None:
+        waiting = sum(sending.worker is None for sending in self._sendings.values())
+        missing = self._directory.missing() if waiting else None
+        if missing and now - self._reminded_at >= REMIND_EVERY:
+            self._reminded_at = now
+            LOG.warning('%s; %s steps wait', missing, waiting, extra={'action': 'no_worker'})
+
+    def _end(
+        self, sending: _Sending, ending: Ending | None = None, drop: Drop | None = None
+    ) -> None:
+        del self._sendings[sending.id]
+        if sending.worker is not None:
+            self._directory.end(sending.worker)
+        if drop is not None:
+            sending.future.set_exception(drop)
+        elif ending is not None:
+            sending.future.set_result(ending)

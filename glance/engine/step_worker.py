@@ -1,0 +1,345 @@
+"""Does steps for conductors elsewhere: a runner in small.
+
+An order names a lease and a step. Everything else comes from the queue and from the
+logbook, and the fence guards whatever the step writes.
+"""
+
+import collections
+import collections.abc
+import concurrent.futures
+import logging
+import threading
+import time
+import typing
+
+from oslo_context import context as oslo_context
+
+from glance import threads
+from glance.domain import errors
+from glance.domain.entry import Claim, Held
+from glance.domain.lease import DatabaseGone, Drop, HandBack, Lease, LostLease
+from glance.domain.remote_steps import (
+    Announcement,
+    Answer,
+    Beat,
+    Ending,
+    Heard,
+    Message,
+    Order,
+    Question,
+)
+from glance.engine.active_runs import ActiveRuns
+from glance.engine.remote_steps import Link
+from glance.flows import step_calls
+from glance.interfaces.flow import Flow, Step
+from glance.logbook import PersistentLogbook
+
+LOG = logging.getLogger(__name__)
+
+INTERVAL = 1.0  # seconds between two beats, announcements and looks at the queue
+STOP_TIMEOUT = 5.0  # seconds that steps get to notice that they should stop
+MOST_REMEMBERED = 10000  # orders that are recognised when they come again
+
+
+class Claims(typing.Protocol):
+    """What this module uses of glance.db.worker_claims.WorkerClaims."""
+
+    def read(self, lease: Lease) -> Claim: ...
+    def held(self, leases: collections.abc.Iterable[Lease]) -> list[Held]: ...
+
+
+class SharedLogbook(PersistentLogbook):
+    """A logbook that several processes share."""
+
+    def save_result(self, name: str, given: typing.Any) -> None:
+        """Write a finished step that no engine ran in this process."""
+        raise NotImplementedError
+
+
+class Refused(Exception):
+    """An order that this worker cannot or may not carry out."""
+
+
+class StepWorker:
+    """Carries out the orders that its link receives.
+
+    logbook   logbook(claim, flow): the SharedLogbook of a run
+    announce  announce(free, leaving): what this worker says of itself
+    give_up   give_up(lease): notes in the queue that a run breaks the worker itself
+    slots     how many orders it takes at the same time
+
+    refused   how many orders were refused
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        flows: collections.abc.Mapping[str, Flow],
+        runs: ActiveRuns,
+        logbook: collections.abc.Callable[[Claim, Flow], SharedLogbook],
+        announce: collections.abc.Callable[[int, bool], Announcement],
+        give_up: collections.abc.Callable[[Lease], None],
+        *,
+        slots: int,
+    ) -> None:
+        self.refused = 0
+        self._claims = claims
+        self._flows = flows
+        self._runs = runs
+        self._logbook = logbook
+        self._announce = announce
+        self._give_up = give_up
+        self._slots = slots
+        self._lock = threading.RLock()
+        self._orders: dict[str, Order] = {}  # at work, by sending
+        self._seen: collections.OrderedDict[tuple[Lease, str], None] = collections.OrderedDict()
+        self._unheard: dict[str, tuple[str, Answer]] = {}  # by sending: (address, answer)
+        self._begun: collections.Counter[Lease] = collections.Counter()
+        self._changed = threading.Event()
+        self._ended = threading.Event()
+        self._leaving = self._stopped = False
+        self._pool: concurrent.futures.Executor = threads.pool(slots)
+        self._link: Link
+        self._thread: threading.Thread | None = None
+
+    def start(self, link: Link) -> None:
+        """Take orders. The link delivers what it receives to receive()."""
+        self._link = link
+        self._thread = threading.Thread(target=self._watch_loop, name='worker', daemon=True)
+        self._thread.start()
+
+    def stop(self, grace: float) -> None:
+        """Take no more orders; after grace seconds, hand back those that are at work."""
+        self._leaving = True
+        self._changed.set()
+        if not self._wait_until_idle(grace):
+            for run in self._runs:
+                run.stop = run.stop or HandBack()
+                self._runs.wake(run)
+            self._wait_until_idle(STOP_TIMEOUT)
+        until = time.monotonic() + STOP_TIMEOUT
+        while self._unheard and time.monotonic() < until:
+            self._ended.clear()
+            self._ended.wait(INTERVAL)
+        self._stopped = True
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join(STOP_TIMEOUT)
+        if not self._orders:
+            self._pool.shutdown(wait=False)
+
+    def _wait_until_idle(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while self._orders and time.monotonic() < until:
+            self._ended.clear()
+            self._ended.wait(min(INTERVAL, max(0, until - time.monotonic())))
+        return not self._orders
+
+    # ------------------------------------------------------ the thread of the link
+
+    def receive(self, message: Message) -> None:
+        """Take a message of the link. Does not wait."""
+        if isinstance(message, Order):
+            self._take(message)
+        elif isinstance(message, Heard):
+            self._unheard.pop(message.sending, None)
+            self._ended.set()
+        elif isinstance(message, Question):
+            self._changed.set()
+
+    def _take(self, order: Order) -> None:
+        with self._lock:
+            if (order.of, order.step) in self._seen:
+                self.refused += 1  # no step is done twice under one lease
+                LOG.warning(
+                    'An order for step %s of task %s came twice',
+                    order.step,
+                    order.task_id,
+                    extra={'action': 'order_refused'},
+                )
+                return
+            self._seen[order.of, order.step] = None
+            while len(self._seen) > MOST_REMEMBERED:
+                self._seen.popitem(last=False)
+            full = self._leaving or len(self._orders) >= self._slots
+            if not full:
+                self._orders[order.sending] = order
+        if full:
+            self._answer(order, Ending.HANDED_BACK)
+        else:
+            self._pool.submit(self._carry_out, order)
+
+    # ---------------------------------------------------------- the threads of steps
+
+    def _carry_out(self, order: Order) -> None:
+        oslo_context.RequestContext(resource_uuid=order.task_id, overwrite=True)
+        try:
+            ending = self._ending_of(order)
+        finally:
+            with self._lock:
+                del self._orders[order.sending]
+        self._answer(order, ending)
+        self._ended.set()
+
+    def _ending_of(self, order: Order) -> Ending:
+        try:
+            self._do(order)
+        except Refused as error:
+            self.refused += 1
+            LOG.warning(
+                'Task %s: an order was refused: %s',
+                order.task_id,
+                error,
+                extra={'action': 'order_refused'},
+            )
+            return Ending.REFUSED
+        except DatabaseGone:
+            return Ending.DATABASE_GONE
+        except Drop as drop:
+            LOG.info(
+                'Task %s: step %s was stopped: %s', order.task_id, order.step, type(drop).__name__
+            )
+            return Ending.HANDED_BACK
+        except errors.GlanceError:  # step_calls.do() has recorded and logged it
+            return Ending.FAILED
+        except BaseException:
+            LOG.exception(
+                'Task %s: step %s broke this worker',
+                order.task_id,
+                order.step,
+                extra={'action': 'run_broke'},
+            )
+            self._note_broken(order.of)
+            return Ending.HANDED_BACK
+        return Ending.DONE
+
+    def _note_broken(self, lease: Lease) -> None:
+        try:
+            self._give_up(lease)
+        except Exception:
+            LOG.exception('Task %s: the failed attempt could not be counted', lease.task_id)
+
+    def _do(self, order: Order) -> None:
+        try:
+            claim = self._claims.read(order.of)
+        except LostLease:
+            raise Refused(f'lease {order.lease} is not the present one') from None
+        flow = self._flows.get(claim.type)
+        step = _remote_step(flow, order.step)
+        if flow is None or step is None or claim.flow_version > flow.version:
+            raise Refused(
+                f'this worker does not know step "{order.step}" of "{claim.type}", '
+                f'version {claim.flow_version}'
+            )
+        logbook = self._logbook(claim, flow)
+        values = claim.values | _provided(flow, logbook.results() or {})
+        with self._run(claim):
+            given = step_calls.do(step, values)
+            logbook.save_result(step.name, given)
+
+    def _run(self, claim: Claim) -> '_Begun':
+        return _Begun(self._runs, self._begun, self._lock, claim)
+
+    def _answer(self, order: Order, ending: Ending) -> None:
+        answer = Answer(self._link.address, order.sending, ending)
+        self._unheard[order.sending] = order.reply_to, answer
+        self._link.send(order.reply_to, answer)
+
+    # ----------------------------------------------------------------- its own thread
+
+    def _watch_loop(self) -> None:
+        looked_at = float('-inf')
+        while not self._stopped:
+            self._link.send_to_all(self._announce(self._slots - len(self._orders), self._leaving))
+            if time.monotonic() - looked_at >= INTERVAL / 2:
+                looked_at = time.monotonic()
+                self._beat()
+                self._look()
+            self._changed.wait(INTERVAL)
+            self._changed.clear()
+
+    def _beat(self) -> None:
+        """Tell each conductor what is at work for it, and what it has not heard yet."""
+        at_work: dict[str, dict[str, int]] = collections.defaultdict(dict)
+        with self._lock:
+            orders = list(self._orders.values())
+            unheard = list(self._unheard.values())
+        for order in orders:
+            at_work[order.reply_to][order.sending] = self._moved(order.of)
+        for address, answer in unheard:
+            at_work[address].setdefault(answer.sending, -1)
+            self._link.send(address, answer)
+        for address, sendings in at_work.items():
+            self._link.send(address, Beat(self._link.address, sendings))
+
+    def _moved(self, lease: Lease) -> int:
+        try:
+            return self._runs.get(lease).progress.bytes
+        except LostLease:
+            return -1  # not begun yet
+
+    def _look(self) -> None:
+        """Stop the runs whose lease is lost, and mark those that are to be cancelled."""
+        runs = list(self._runs)
+        if not runs:
+            return
+        try:
+            held = {
+                one.lease: one.cancel_requested
+                for one in self._claims.held(run.claim.lease for run in runs)
+            }
+        except DatabaseGone:
+            return
+        except Exception:
+            LOG.exception('Looking for lost leases failed; trying again')
+            return
+        for run in runs:
+            lease = run.claim.lease
+            if lease not in held:
+                run.stop = run.stop or LostLease(str(lease))
+                self._runs.wake(run)
+            elif held[lease]:
+                run.cancelled = True
+
+
+class _Begun:
+    """Begins a run for the first of its steps, and ends it after the last."""
+
+    def __init__(
+        self, runs: ActiveRuns, begun: 'collections.Counter[Lease]', lock: typing.Any, claim: Claim
+    ) -> None:
+        self._runs = runs
+        self._begun = begun
+        self._lock = lock
+        self._claim = claim
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._begun[self._claim.lease]:
+                self._runs.begin(self._claim)
+            self._begun[self._claim.lease] += 1
+
+    def __exit__(self, *_: object) -> None:
+        lease = self._claim.lease
+        with self._lock:
+            self._begun[lease] -= 1
+            if not self._begun[lease]:
+                del self._begun[lease]
+                self._runs.end(lease)
+
+
+def _remote_step(flow: Flow | None, name: str) -> Step | None:
+    """The step of this name, if workers do it."""
+    steps = flow.all_steps() if flow is not None else []
+    return next((step for step in steps if step.name == name and step.moves_bytes), None)
+
+
+def _provided(
+    flow: Flow, results: collections.abc.Mapping[str, typing.Any]
+) -> dict[str, typing.Any]:
+    """The values that finished steps have provided."""
+    return {
+        step.provides: results[step.name]
+        for step in flow.all_steps()
+        if step.provides and step.name in results
+    }

@@ -1,0 +1,114 @@
+"""Which workers are there, and which of them may do a step for this process."""
+
+import collections.abc
+import dataclasses
+
+from glance.domain.remote_steps import Announcement
+
+
+@dataclasses.dataclass
+class KnownWorker:
+    """A worker that has announced itself.
+
+    busy    orders of this process that it works on
+    silent  seconds without a message of it, of those in which messages came through
+    """
+
+    announced: Announcement
+    busy: int = 0
+    silent: float = 0.0
+
+    @property
+    def free(self) -> int:
+        """How many more orders it can take, as far as this process knows."""
+        # What it announces lags behind; what this process has sent it is known at once.
+        return min(self.announced.free, self.announced.slots - self.busy)
+
+
+class WorkerDirectory:
+    """The workers that can be heard, by their address.
+
+    version, deployment  what a worker must have in common with this process
+    topics               a worker must serve one of these
+    silence              seconds of silence after which a worker counts as lost
+    """
+
+    def __init__(
+        self,
+        version: str,
+        deployment: str,
+        topics: collections.abc.Collection[str],
+        silence: float,
+    ) -> None:
+        self._version = version
+        self._deployment = deployment
+        self._topics = set(topics)
+        self._silence = silence
+        self._workers: dict[str, KnownWorker] = {}
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def note(self, announced: Announcement) -> None:
+        """A worker has announced itself."""
+        known = self._workers.setdefault(announced.worker, KnownWorker(announced))
+        known.announced = announced
+        known.silent = 0.0
+
+    def heard(self, address: str) -> None:
+        """A worker has sent something else."""
+        if address in self._workers:
+            self._workers[address].silent = 0.0
+
+    def elapse(self, seconds: float) -> list[str]:
+        """Let these seconds of silence pass. Returns who is lost by now, and forgets them."""
+        for known in self._workers.values():
+            known.silent += seconds
+        lost = [
+            address for address, known in self._workers.items() if known.silent > self._silence
+        ]
+        for address in lost:
+            del self._workers[address]
+        return lost
+
+    def choose(self, earlier: str | None = None) -> str | None:
+        """The address of a worker for one more order; None if there is none with a free slot.
+
+        earlier  the worker that did the step before: it has the staged bytes in its memory
+        """
+        usable = {address: one for address, one in self._workers.items() if self._fits(one)}
+        if earlier in usable and usable[earlier].free > 0:
+            return earlier
+        best = max(usable, key=lambda address: usable[address].free, default=None)
+        return best if best is not None and usable[best].free > 0 else None
+
+    def begin(self, address: str) -> None:
+        """An order goes to a worker."""
+        if address in self._workers:
+            self._workers[address].busy += 1
+
+    def end(self, address: str) -> None:
+        """A worker works on one order less."""
+        if address in self._workers:
+            self._workers[address].busy -= 1
+
+    def missing(self) -> str | None:
+        """What keeps all steps waiting, as a sentence; None if a worker can be used."""
+        if any(map(self._fits, self._workers.values())):
+            return None
+        if not self._workers:
+            return 'No worker has announced itself'
+        return (
+            f'None of the {len(self._workers)} workers that have announced themselves has '
+            f'version {self._version}, deployment {self._deployment} and one of the topics '
+            f'{", ".join(sorted(self._topics))}'
+        )
+
+    def _fits(self, known: KnownWorker) -> bool:
+        announced = known.announced
+        return (
+            not announced.leaving
+            and announced.version == self._version
+            and announced.deployment == self._deployment
+            and not self._topics.isdisjoint(announced.topics)
+        )

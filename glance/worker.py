@@ -1,0 +1,88 @@
+"""Does steps for the conductors of other processes: what glance-worker is made of."""
+
+import socket
+
+from oslo_config import cfg
+
+from glance import plugins, threads
+from glance.components import SharedComponents, fill_toolbox
+from glance.db.logbook import SqlLogbook
+from glance.db.worker_claims import WorkerClaims
+from glance.domain.lease import Lease
+from glance.domain.remote_steps import Announcement
+from glance.engine.active_runs import ActiveRuns
+from glance.engine.dead_holders import DeadHolderWatch
+from glance.engine.lease_holders import LeaseHolder
+from glance.engine.step_worker import StepWorker
+from glance.folders import Folders
+from glance.image_data.staging import FolderStaging
+from glance.messaging import configured
+from glance.messaging.link import Link
+
+# Steps at a time, unless the configuration says how many; most may wait for their source.
+SLOTS_GREEN = 500
+SLOTS_NATIVE = 16
+
+
+class Worker:
+    """Does steps in this process. It fills the toolbox of the steps."""
+
+    def __init__(self, conf: cfg.ConfigOpts, folders: Folders, parts: SharedComponents) -> None:
+        self.database = parts.database
+        self._queue = parts.queue
+        self._claims = WorkerClaims(parts.database)
+        self._holder = LeaseHolder.register(folders.run)
+        self._dead_holders = DeadHolderWatch(parts.queue, self._holder)
+        options = conf.taskflow_workers
+        executor = conf.taskflow_executor
+        runs = ActiveRuns(executor.max_workers)
+        own_tools = plugins.own_tools(conf, parts.task_types.usable)
+        broker = configured.broker(options)
+        name = configured.process_name()
+        version, deployment = configured.version(), parts.queue.deployment()
+        slots = executor.max_tasks or (SLOTS_GREEN if threads.is_green() else SLOTS_NATIVE)
+
+        def announce(free: int, leaving: bool) -> Announcement:
+            return Announcement(
+                worker=broker.address(name),
+                host=socket.gethostname()[:64],
+                version=version,
+                deployment=deployment,
+                topics=list(options.topics),
+                stores=list(parts.stores),
+                slots=slots,
+                free=free,
+                leaving=leaving,
+            )
+
+        self.steps = StepWorker(
+            self._claims,
+            {type_: parts.task_types.usable[type_].flow for type_ in own_tools},
+            runs,
+            lambda claim, flow: SqlLogbook(parts.database, claim.lease, flow),
+            announce,
+            self._give_up,
+            slots=slots,
+        )
+        self._link = Link(broker, name, self.steps.receive)
+        staging = FolderStaging(
+            str(folders.staging), self._holder.is_dead, self._holder.is_dead_here
+        )
+        fill_toolbox(conf, parts, staging, runs, own_tools)
+
+    def _give_up(self, lease: Lease) -> None:
+        progress = self._claims.read(lease).best_progress
+        self._queue.release(lease, progress, stalled=True)
+
+    def start(self) -> None:
+        self._dead_holders.start()
+        self._link.start()
+        self.steps.start(self._link)
+
+    def stop(self, grace: float) -> None:
+        """Take no more steps; what does not end within grace seconds is handed back."""
+        self._dead_holders.stop()
+        self.steps.stop(grace)
+        self._link.stop()
+        self._holder.release()
+        self.database.close()

@@ -1,0 +1,153 @@
+"""Steps that move bytes are done by glance-worker; the conductor keeps the state."""
+
+import re
+import signal
+import threading
+
+import pytest
+
+from glance.db import sessions, task_queue
+from glance.testing.source_server import Answer
+from tests import brokers
+
+from .conftest import TERM, Api
+
+brokers.import_kombu()
+
+CONTENT = bytes(range(256)) * 4096 * 8
+WORKER_TIMEOUT = 3.0
+
+
+class Worker(Api):
+    """One glance-worker, which is asked nothing. Its whole output is in log."""
+
+    program = 'worker'
+
+    def await_ready(self):
+        self.await_log('Doing steps as process')
+        return self
+
+    def steps(self):
+        return re.findall(r'Task (\S+): step (\S+) begins', self.log)
+
+
+@pytest.fixture(params=['redis', pytest.param('amqp', marks=pytest.mark.soak)])
+def sections(request, missing):
+    """The configuration of all processes of a test."""
+    where = brokers.address(request.param, missing)
+    return {
+        'taskflow_executor': {'engine_mode': 'worker-based'},
+        'taskflow_workers': {
+            'transport': where.transport,
+            'address': where.url,
+            'exchange': where.exchange,
+            'worker_timeout': WORKER_TIMEOUT,
+        },
+    }
+
+
+@pytest.fixture
+def start_worker(tmp_path, config, nursery, sections):
+    """start_worker(): a glance-worker that takes orders."""
+    begun = []
+
+    def begin():
+        path = config(**sections, DEFAULT={'debug': True})  # so that its steps are in the log
+        worker = Worker(path, tmp_path / f'worker-{len(begun)}.log', nursery=nursery)
+        begun.append(worker)
+        return worker.await_ready()
+
+    yield begin
+    for worker in begun:
+        worker.end()
+
+
+@pytest.fixture
+def api(start, sections):
+    return start(**sections).await_ready()
+
+
+@pytest.fixture
+def source(web):
+    """The address of an image whose first download stops halfway until the test lets it go on."""
+    web.go_on = threading.Event()
+
+    def half():
+        yield CONTENT[: len(CONTENT) // 2]
+        web.go_on.wait()
+        yield CONTENT[len(CONTENT) // 2 :]
+
+    halves = [Answer(half(), announced=len(CONTENT))]
+    web.pages['/image'] = lambda request: halves.pop() if halves else CONTENT
+    yield f'{web.url}/image'
+    web.go_on.set()
+
+
+def test_a_worker_does_the_steps_that_move_bytes(api, start_worker, web, settled):
+    worker = start_worker()
+    web.pages['/image'] = CONTENT
+    task_id = api.import_(f'{web.url}/image')
+    assert api.ended(task_id)['status'] == 'success'
+    assert worker.steps() == [(task_id, step) for step in ('fetch', 'check', 'store')]
+    settled({f'{web.url}/image': CONTENT})
+
+
+def test_a_step_that_fails_at_a_worker_fails_the_task(api, start_worker, web, settled):
+    start_worker()
+    task_id = api.import_(f'{web.url}/nothing')
+    task = api.ended(task_id)
+    assert task['status'] == 'failure'
+    assert '404' in task['message']
+    settled()
+
+
+def test_tasks_wait_for_a_worker(api, start_worker, web):
+    web.pages['/image'] = CONTENT
+    task_id = api.import_(f'{web.url}/image')
+    api.await_log('No worker has announced itself; 1 steps wait')
+    assert api.task(task_id)['status'] == 'processing'
+    start_worker()
+    assert api.ended(task_id)['status'] == 'success'
+
+
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGSTOP])
+def test_another_worker_goes_on_where_one_is_lost(api, start_worker, web, source, settled, number):
+    one = start_worker()
+    task_id = api.import_(source)
+    web.await_request('/image')
+    other = start_worker()
+    one.signal(number)
+    assert api.ended(task_id)['status'] == 'success'
+    assert (task_id, 'fetch') in other.steps()
+    settled({source: CONTENT})
+    if number == signal.SIGSTOP:
+        before = api.call('GET', '/v2/images')
+        one.signal(signal.SIGCONT)
+        web.go_on.set()
+        one.await_log(f'Task {task_id}: step fetch was stopped')
+        assert api.call('GET', '/v2/images') == before
+        settled({source: CONTENT})
+
+
+def test_a_worker_that_stops_hands_its_steps_back(api, start_worker, web, source, settled):
+    one = start_worker()
+    task_id = api.import_(source)
+    web.await_request('/image')
+    other = start_worker()
+    one.signal(TERM)
+    assert api.ended(task_id)['status'] == 'success'
+    assert one.exit_status() == 0
+    assert (task_id, 'fetch') in other.steps()
+    settled({source: CONTENT})
+
+
+def test_a_cancel_reaches_the_step_at_a_worker(api, start_worker, web, source, settled, database):
+    start_worker()
+    task_id = api.import_(source)
+    web.await_request('/image')
+    asked = sessions.open_database(database)
+    assert task_queue.SqlTaskQueue(asked, time_to_live=48).cancel(task_id)
+    asked.close()
+    task = api.ended(task_id)
+    assert (task['status'], 'ancel' in task['message']) == ('failure', True)
+    settled()

@@ -1,0 +1,183 @@
+"""What becomes of the steps that a process has sent to workers."""
+
+import uuid
+
+import pytest
+
+from glance.domain.entry import Claim
+from glance.domain.lease import HandBack, Lease, LostLease, Progress, WorkerLost
+from glance.domain.remote_steps import Announcement, Answer, Beat, Ending, Heard, Order
+from glance.engine import remote_steps
+from glance.engine.active_runs import ActiveRuns
+from glance.engine.worker_directory import WorkerDirectory
+from glance.testing.fakes.link import FakeLink
+
+SILENCE = 5
+LEASE = Lease(str(uuid.uuid4()), 1)
+WORKER = Announcement('glance.one', 'host', '1.0', 'here', ['default'], ['fast'], 2, 2)
+
+
+class Remote(remote_steps.RemoteSteps):
+    """Its time passes when the test says so: it has no thread."""
+
+    def start(self, link):
+        self._link = link
+
+    def pass_time(self, seconds):
+        with self._lock:
+            self._drop_stopped()
+            if self._link.echo_age() <= remote_steps.ECHO_LIMIT:
+                self._look_for_lost(seconds)
+            self._assign_waiting()
+
+
+@pytest.fixture
+def runs():
+    runs = ActiveRuns()
+    runs.begin(claim(LEASE))
+    return runs
+
+
+@pytest.fixture
+def link():
+    return FakeLink('glance.conductor')
+
+
+@pytest.fixture
+def remote(runs, link):
+    remote = Remote(runs, WorkerDirectory('1.0', 'here', ['default'], SILENCE), SILENCE)
+    remote.start(link)
+    return remote
+
+
+def claim(lease):
+    return Claim(lease, 'test', 1, {}, 0, Progress(), None, '', False)
+
+
+def orders(link):
+    return link.of(Order)
+
+
+def test_a_step_goes_to_a_worker_that_has_announced_itself(remote, link):
+    remote.receive(WORKER)
+    future = remote.submit(LEASE, 'fetch')
+    [order] = orders(link)
+    assert (order.of, order.step, order.reply_to) == (LEASE, 'fetch', 'glance.conductor')
+    remote.receive(Answer('glance.one', order.sending, Ending.DONE))
+    assert future.result(0) == Ending.DONE
+    assert ('glance.one', Heard(order.sending)) in link.sent
+
+
+def test_a_step_waits_until_there_is_a_worker(remote, link):
+    future = remote.submit(LEASE, 'fetch')
+    assert orders(link) == []
+    remote.receive(WORKER)
+    assert len(orders(link)) == 1
+    assert not future.done()
+
+
+def test_a_step_is_sent_once(remote, link):
+    remote.receive(WORKER)
+    remote.submit(LEASE, 'fetch')
+    for _ in range(3):
+        remote.receive(WORKER)
+        remote.pass_time(1)
+    assert len(orders(link)) == 1
+
+
+def test_a_step_that_waits_for_a_slot_is_sent_when_one_is_free(remote, link):
+    remote.receive(WORKER)
+    for _ in range(3):
+        remote.submit(LEASE, 'fetch')
+    assert len(orders(link)) == 2
+    remote.receive(Answer('glance.one', orders(link)[0].sending, Ending.DONE))
+    assert len(orders(link)) == 3
+
+
+@pytest.mark.parametrize(('worker', 'is_known'), [('glance.one', False), ('glance.forger', True)])
+def test_an_answer_to_nothing_is_counted_ignored_and_heard(remote, link, worker, is_known):
+    remote.receive(WORKER)
+    future = remote.submit(LEASE, 'fetch')
+    sending = orders(link)[0].sending if is_known else str(uuid.uuid4())
+    remote.receive(Answer(worker, sending, Ending.DONE))
+    assert not future.done()
+    assert remote.ignored == 1
+    assert (worker, Heard(sending)) in link.sent
+
+
+def test_an_answer_that_comes_twice_counts_once(remote, link):
+    remote.receive(WORKER)
+    future = remote.submit(LEASE, 'fetch')
+    [order] = orders(link)
+    for ending in (Ending.DONE, Ending.FAILED):
+        remote.receive(Answer('glance.one', order.sending, ending))
+    assert future.result(0) == Ending.DONE
+
+
+def test_a_silent_worker_is_lost_and_its_run_dropped(remote, link):
+    remote.receive(WORKER)
+    future = remote.submit(LEASE, 'fetch')
+    remote.pass_time(SILENCE)
+    assert not future.done()
+    remote.pass_time(1)
+    assert isinstance(future.exception(0), WorkerLost)
+    other = remote.submit(LEASE, 'fetch')
+    assert len(orders(link)) == 1  # it gets nothing more until it is heard again
+    assert not other.done()
+
+
+def test_silence_of_the_broker_is_not_the_death_of_a_worker(remote, link):
+    remote.receive(WORKER)
+    future = remote.submit(LEASE, 'fetch')
+    link.age = 60
+    for _ in range(60):
+        remote.pass_time(1)
+    link.age = 0
+    remote.pass_time(SILENCE - 1)
+    assert not future.done()
+
+
+def test_a_worker_that_does_not_know_of_a_step_has_lost_it(remote, link):
+    remote.receive(WORKER)
+    lost, kept = (remote.submit(LEASE, step) for step in ('fetch', 'check'))
+    for _ in range(SILENCE + 1):
+        remote.receive(Beat('glance.one', {orders(link)[1].sending: 7}))
+        remote.pass_time(1)
+    assert isinstance(lost.exception(0), WorkerLost)
+    assert not kept.done()
+
+
+def test_a_beat_is_progress_of_the_run(remote, link, runs):
+    remote.receive(WORKER)
+    remote.submit(LEASE, 'fetch')
+    remote.receive(Beat('glance.one', {orders(link)[0].sending: 4096}))
+    assert runs.get(LEASE).progress == Progress(0, 4096)
+
+
+def test_a_beat_of_another_worker_is_no_progress(remote, link, runs):
+    remote.receive(WORKER)
+    remote.submit(LEASE, 'fetch')
+    remote.receive(Beat('glance.forger', {orders(link)[0].sending: 4096}))
+    assert runs.get(LEASE).progress == Progress()
+
+
+def test_a_run_that_is_stopped_waits_no_longer(remote, runs):
+    remote.receive(WORKER)
+    future = remote.submit(LEASE, 'fetch')
+    runs.get(LEASE).stop = HandBack()
+    remote.pass_time(1)
+    assert isinstance(future.exception(0), HandBack)
+
+
+def test_a_run_that_has_ended_waits_no_longer(remote, runs):
+    future = remote.submit(LEASE, 'fetch')
+    runs.end(LEASE)
+    remote.pass_time(1)
+    assert isinstance(future.exception(0), LostLease)
+
+
+def test_a_cancelled_run_does_not_wait_for_a_worker(remote, runs):
+    future = remote.submit(LEASE, 'fetch')
+    runs.get(LEASE).cancelled = True
+    remote.pass_time(1)
+    assert future.result(0) == Ending.REFUSED

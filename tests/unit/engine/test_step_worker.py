@@ -1,0 +1,272 @@
+"""What a worker does with an order."""
+
+import threading
+import uuid
+
+import pytest
+
+from glance import toolbox
+from glance.domain import errors
+from glance.domain.entry import Held, Outcome
+from glance.domain.lease import DatabaseGone, Lease, LostLease, Progress
+from glance.domain.remote_steps import Announcement, Answer, Beat, Ending, Heard, Order, Question
+from glance.engine import step_worker
+from glance.engine.active_runs import ActiveRuns
+from glance.interfaces.flow import Flow, Step
+from glance.testing.fakes.link import FakeLink
+from glance.testing.fakes.queue import FakeQueue
+from glance.testing.fakes.toolbox import fake_toolbox
+
+PATIENCE = 20
+CONDUCTOR = 'glance.conductor'
+
+
+class Remote(Step):
+    """Returns what it gets, twice, when it may go on."""
+
+    name = 'double'
+    provides = 'doubled'
+    moves_bytes = True
+
+    def __init__(self):
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.error = None
+
+    def do(self, lease, word, extra=''):
+        self.begun.set()
+        while not self.go_on.wait(0.01):
+            toolbox.current().runs.raise_if_stopped(lease)
+        if self.error:
+            raise self.error
+        return word * 2 + extra
+
+
+class Inline(Step):
+    name = 'inline'
+    provides = 'extra'
+
+    def do(self):
+        raise AssertionError('a worker must not do this')
+
+
+class Logbook:
+    """What steps have returned, in memory. error: what saving raises."""
+
+    def __init__(self, results):
+        self.saved = dict(results)
+        self.error = None
+
+    def results(self):
+        return dict(self.saved)
+
+    def save_result(self, name, given):
+        if self.error:
+            raise self.error
+        self.saved[name] = given
+
+
+class Claims:
+    def __init__(self, queue):
+        self._queue = queue
+        self.present = {}
+        self.error = None
+
+    def read(self, lease):
+        if self.error:
+            raise self.error
+        if lease not in self.present:
+            raise LostLease(str(lease))
+        return self.present[lease]
+
+    def held(self, leases):
+        return [
+            Held(lease, self.present[lease].cancel_requested)
+            for lease in leases
+            if lease in self.present
+        ]
+
+
+class Bench:
+    """A worker with one order."""
+
+    def __init__(self, slots=2):
+        self.step = Remote()
+        self.queue = FakeQueue()
+        self.queue.add('t1', work={'word': 'ab'})
+        [claim] = self.queue.claim('conductor', 1, seconds=60, versions={'test': 1})
+        self.lease = claim.lease
+        self.claims = Claims(self.queue)
+        self.claims.present[claim.lease] = claim
+        self.logbook = Logbook({'inline': '!'})
+        self.runs = ActiveRuns(4)
+        self.link = FakeLink('glance.worker')
+        self.given_up = []
+        flow = Flow('test', 1, (Inline(), self.step), lambda *_: None, lambda *_: None)
+        self.worker = step_worker.StepWorker(
+            self.claims,
+            {'test': flow},
+            self.runs,
+            lambda claim, flow: self.logbook,
+            lambda free, leaving: Announcement(
+                'glance.worker', 'host', '1', 'here', ['default'], [], slots, free, leaving
+            ),
+            self.given_up.append,
+            slots=slots,
+        )
+        toolbox.fill(fake_toolbox(self.queue, self.runs))
+        self.worker.start(self.link)
+
+    def order(self, step='double', lease=None):
+        lease = lease or self.lease
+        return Order(lease.task_id, lease.number, step, CONDUCTOR, str(uuid.uuid4()))
+
+    def ending(self, order):
+        """How an order has ended, once it has."""
+        found = []
+
+        def answered():
+            found[:] = [one for one in self.link.of(Answer) if one.sending == order.sending]
+            return bool(found)
+
+        self.queue.wait_until(answered, every=0.01)
+        return found[0].ending
+
+    def carry_out(self, order):
+        self.worker.receive(order)
+        ending = self.ending(order)
+        self.worker.receive(Heard(order.sending))
+        return ending
+
+
+@pytest.fixture
+def bench():
+    bench = Bench()
+    yield bench
+    bench.step.go_on.set()
+    for answer in bench.link.of(Answer):
+        bench.worker.receive(Heard(answer.sending))
+    bench.worker.stop(0)
+    toolbox.fill(None)
+
+
+def test_a_step_gets_the_work_and_earlier_results_and_its_own_is_saved(bench):
+    assert bench.carry_out(bench.order()) == Ending.DONE
+    assert bench.logbook.saved == {'inline': '!', 'double': 'abab!'}
+    assert len(bench.runs) == 0
+
+
+def test_a_failure_is_recorded_before_it_is_answered(bench):
+    bench.step.error = errors.TaskFailed('It broke on purpose.')
+    assert bench.carry_out(bench.order()) == Ending.FAILED
+    assert bench.queue.outcome(bench.lease) == (Outcome.FAILURE, 'It broke on purpose.')
+    assert 'double' not in bench.logbook.saved
+
+
+@pytest.mark.parametrize('step', ['inline', 'unknown'])
+def test_a_step_that_is_not_for_workers_is_refused(bench, step):
+    assert bench.carry_out(bench.order(step)) == Ending.REFUSED
+    assert bench.worker.refused == 1
+
+
+def test_a_stale_lease_is_refused(bench):
+    stale = Lease(bench.lease.task_id, bench.lease.number + 1)
+    assert bench.carry_out(bench.order(lease=stale)) == Ending.REFUSED
+    assert not bench.step.begun.is_set()
+
+
+def test_a_step_is_not_done_twice_under_one_lease(bench):
+    assert bench.carry_out(bench.order()) == Ending.DONE
+    bench.step.begun.clear()
+    again = bench.order()
+    bench.worker.receive(again)
+    assert bench.worker.refused == 1
+    assert not bench.step.begun.is_set()
+    assert again.sending not in [answer.sending for answer in bench.link.of(Answer)]
+
+
+def test_a_lost_lease_stops_a_step(bench):
+    bench.step.go_on.clear()
+    order = bench.order()
+    bench.worker.receive(order)
+    assert bench.step.begun.wait(PATIENCE)
+    del bench.claims.present[bench.lease]
+    bench.worker.receive(Question())  # look now
+    assert bench.ending(order) == Ending.HANDED_BACK
+    assert 'double' not in bench.logbook.saved
+
+
+def test_a_result_that_the_fence_refuses_is_not_done(bench):
+    bench.logbook.error = LostLease('t1.1')
+    assert bench.carry_out(bench.order()) == Ending.HANDED_BACK
+
+
+def test_a_database_that_is_away_is_said(bench):
+    bench.claims.error = DatabaseGone('away')
+    assert bench.carry_out(bench.order()) == Ending.DATABASE_GONE
+
+
+def test_an_unknown_error_of_the_worker_is_an_attempt(bench):
+    bench.logbook.error = ZeroDivisionError()
+    assert bench.carry_out(bench.order()) == Ending.HANDED_BACK
+    assert bench.given_up == [bench.lease]
+
+
+def test_an_answer_is_sent_until_it_is_heard(bench):
+    order = bench.order()
+    bench.worker.receive(order)
+    assert bench.ending(order) == Ending.DONE
+
+    def times():
+        return sum(answer.sending == order.sending for answer in bench.link.of(Answer))
+
+    bench.queue.wait_until(lambda: times() >= 3, every=0.01)
+    bench.worker.receive(Heard(order.sending))
+    before = times()
+    beats = len(bench.link.of(Announcement))
+    bench.queue.wait_until(lambda: len(bench.link.of(Announcement)) > beats + 1, every=0.01)
+    assert times() <= before + 1  # one may have been under way
+
+
+def test_beats_name_what_is_at_work_and_how_far_it_is(bench):
+    bench.step.go_on.clear()
+    order = bench.order()
+    bench.worker.receive(order)
+    assert bench.step.begun.wait(PATIENCE)
+    bench.runs.get(bench.lease).progress = Progress(0, 4096)
+    bench.queue.wait_until(
+        lambda: Beat('glance.worker', {order.sending: 4096}) in bench.link.of(Beat), every=0.01
+    )
+
+
+def test_what_has_no_slot_is_handed_back_at_once():
+    bench = Bench(slots=1)
+    bench.step.go_on.clear()
+    first, second = bench.order(), bench.order(lease=Lease('t2', 1))
+    bench.worker.receive(first)
+    assert bench.step.begun.wait(PATIENCE)
+    bench.worker.receive(second)
+    assert bench.ending(second) == Ending.HANDED_BACK
+    bench.step.go_on.set()
+    assert bench.ending(first) == Ending.DONE
+    for order in (first, second):
+        bench.worker.receive(Heard(order.sending))
+    bench.worker.stop(0)
+
+
+def test_a_worker_that_stops_says_so_and_hands_back(bench):
+    bench.step.go_on.clear()
+    order = bench.order()
+    bench.worker.receive(order)
+    assert bench.step.begun.wait(PATIENCE)
+    stopping = threading.Thread(target=bench.worker.stop, args=(0,))
+    stopping.start()
+    assert bench.ending(order) == Ending.HANDED_BACK
+    bench.worker.receive(Heard(order.sending))
+    stopping.join(PATIENCE)
+    assert not stopping.is_alive()
+    assert bench.link.of(Announcement)[-1].leaving
+    late = bench.order()
+    bench.worker.receive(late)
+    assert len(bench.runs) == 0

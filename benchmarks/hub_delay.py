@@ -14,11 +14,11 @@ from glance import threads
 
 threads.use(threads.GREEN)
 
-import harness  # noqa: E402 - green threads are chosen before the other imports
-from oslo_config import cfg  # noqa: E402
+import harness
+from oslo_config import cfg
 
-from glance import bootstrap  # noqa: E402
-from glance.domain.caller import Caller  # noqa: E402
+from glance import bootstrap
+from glance.domain.caller import Caller
 
 QUESTION = __doc__.split('\n', 1)[0]
 ADMIN = Caller('default', is_admin=True)

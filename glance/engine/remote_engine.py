@@ -53,6 +53,7 @@ class RemoteTaskExecutor(InlineTaskExecutor):
             )
             return future
         self._logbook.begin()
+        self._runs.begun(self._claim.lease, task.name)
         sent = StepFuture(self, task)
         self._sent.append(sent)
         self._remote.submit(self._claim.lease, task.name).add_done_callback(sent.take)

@@ -296,7 +296,9 @@ class StepWorker:
         for run in runs:
             lease = run.claim.lease
             if lease not in held:
-                run.stop = run.stop or LostLease(str(lease))
+                if isinstance(run.stop, LostLease):  # it has been told, and does not listen
+                    self._runs.interrupt(run, LostLease)
+                run.stop = LostLease(str(lease))
                 self._runs.wake(run)
             elif held[lease]:
                 run.cancelled = True

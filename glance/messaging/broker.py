@@ -1,5 +1,7 @@
 """How a broker is reached: its URL, its options, and what is special about a transport."""
 
+import collections.abc
+import contextlib
 import dataclasses
 import typing
 import urllib.parse
@@ -58,6 +60,29 @@ class Broker:
             )
         options = {'read_timeout': self.timeout, 'write_timeout': self.timeout}
         return Connection(self.url, connect_timeout=self.timeout, transport_options=options)
+
+    @contextlib.contextmanager
+    def connected(self) -> collections.abc.Iterator[Connection]:
+        """A connection for the block. After an error nothing more is said to the broker.
+
+        kombu would ask it to close the connection, and wait for an answer.
+        """
+        connection = self.connect()
+        try:
+            connection.connect()
+            yield connection
+        except BaseException:
+            self._abandon(connection)
+            raise
+        else:
+            connection.close()
+
+    def _abandon(self, connection: Connection) -> None:
+        if self.transport == 'redis':
+            for channel in connection.transport.channels or ():
+                channel._disconnect_pools()
+        elif connection.connected:
+            connection.connection.collect()
 
     def address(self, name: str) -> str:
         """The queue of a process."""

@@ -25,6 +25,8 @@ ECHO_EVERY = 1.0  # seconds between two messages of a process to itself
 # through a broken network may look healthy for hours.
 ECHO_TIMEOUT = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts to connect
+AWAY_AFTER = 8.0  # seconds without an echo after which an outage is one to tell of again
+REMIND_EVERY = 60.0  # seconds between two log lines on it
 LONGEST_MESSAGE = 256 * 1024  # bytes
 MOST_WAITING = 10000  # messages that wait to be sent; the oldest is dropped then
 
@@ -67,12 +69,19 @@ class Link:
     name     unique for this process, also among those of other hosts and earlier ones
     receive  receive(message), called in the thread that reads; must not wait
 
+    echo_timeout  seconds without an echo after which both connections are opened anew
+
     counts   what came and went, by kind: received, echo, refused, unsent, broken
     """
 
     def __init__(
-        self, broker: Broker, name: str, receive: collections.abc.Callable[[Message], None]
+        self,
+        broker: Broker,
+        name: str,
+        receive: collections.abc.Callable[[Message], None],
+        echo_timeout: float = ECHO_TIMEOUT,
     ) -> None:
+        self._echo_timeout = echo_timeout
         self._broker = broker
         self._name = name
         self._receive = receive
@@ -82,6 +91,8 @@ class Link:
         self._stopping = threading.Event()
         self._echo_heard = threading.Condition()
         self._echoed_at = self._opened_at = float('-inf')
+        self._started_at = time.monotonic()
+        self._reminded_at = float('-inf')
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -95,7 +106,8 @@ class Link:
         """Send what waits to be sent, then close. Takes patience seconds at most."""
         until = time.monotonic() + patience
         self._outbox.close()
-        self._threads[1].join(patience)
+        for thread in self._threads[1:]:  # the one that writes, if this link was started
+            thread.join(patience)
         self._stopping.set()
         for thread in self._threads:
             thread.join(max(0, until - time.monotonic()))
@@ -129,8 +141,7 @@ class Link:
 
     def _read(self) -> None:
         """Read until the connection breaks or the link stops."""
-        with self._broker.connect() as connection:
-            connection.connect()
+        with self._broker.connected() as connection:
             channel = connection.channel()
             queues = [one(channel) for one in self._broker.queues(self._name)]
             for one in queues:  # all, before the first message can show that the link is up
@@ -147,7 +158,7 @@ class Link:
                 if now - echo_at >= ECHO_EVERY:
                     echo_at = now
                     self._outbox.put(self.address, {'echo': now}, first=True)
-                    if now - max(self._echoed_at, self._opened_at) > ECHO_TIMEOUT:
+                    if now - max(self._echoed_at, self._opened_at) > self._echo_timeout:
                         raise ConnectionError('no message of this process came back')
                 try:
                     connection.drain_events(timeout=ECHO_EVERY / 2)
@@ -207,8 +218,7 @@ class Link:
 
     def _write(self) -> None:
         """Send what waits until the connection breaks or the link stops."""
-        with self._broker.connect() as connection:
-            connection.connect()
+        with self._broker.connected() as connection:
             channel = connection.channel()
             everyone = self._broker.everyone()(channel)
             everyone.declare()
@@ -216,7 +226,7 @@ class Link:
             opened_at = time.monotonic()
             while (item := self._outbox.get()) is not None:
                 address, data = item
-                if time.monotonic() - max(self._echoed_at, opened_at) > ECHO_TIMEOUT:
+                if time.monotonic() - max(self._echoed_at, opened_at) > self._echo_timeout:
                     self._outbox.put(address, data, first=True)
                     raise ConnectionError('no message of this process came back')
                 try:
@@ -244,7 +254,7 @@ class Link:
             try:
                 work()
             except Exception as error:  # kombu lets errors of many libraries pass
-                if time.monotonic() - began > ECHO_TIMEOUT:
+                if time.monotonic() - began > self._echo_timeout:
                     pause, said = FIRST_PAUSE, False
                 if not said:
                     LOG.warning(
@@ -254,5 +264,18 @@ class Link:
                         extra={'action': 'broker_away'},
                     )
                     said = True
+                self._remind()
                 self._stopping.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _remind(self) -> None:
+        """Log now and then for how long no message has come back."""
+        now = time.monotonic()
+        away = now - max(self._echoed_at, self._started_at)
+        if away > AWAY_AFTER and now - self._reminded_at > REMIND_EVERY:
+            self._reminded_at = now
+            LOG.warning(
+                'The message broker has been away for %d seconds',
+                away,
+                extra={'action': 'broker_away'},
+            )

@@ -18,7 +18,8 @@ class Channel(redis.Channel):  # type: ignore[misc]
     """Redis forgets a list QUEUE_TIME seconds after its last message, read or not."""
 
     def _put(self, queue: str, message: typing.Any, **_kwargs: object) -> None:
-        with self.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
+        # The channel has a client; kombu would make another for each message.
+        with self.client.pipeline(transaction=False) as pipe:
             pipe.lpush(queue, dumps(message))
             pipe.expire(queue, QUEUE_TIME)
             pipe.execute()

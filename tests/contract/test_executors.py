@@ -20,7 +20,7 @@ from .sql_queue import SqlQueue
 SETTINGS = ExecutorSettings()
 
 
-def make(name, queue, flows, settings=SETTINGS, **overrides):
+def make(name, queue, flows, settings=SETTINGS, taskflow_workers=None, **overrides):
     """An executor by its entry point, over a queue and flows of a test; the toolbox filled."""
     conf = cfg.ConfigOpts()
     options.register_opts(conf)
@@ -31,6 +31,8 @@ def make(name, queue, flows, settings=SETTINGS, **overrides):
     conf.set_override('max_tasks', settings.tasks_at_once, 'taskflow_executor')
     for option, value in overrides.items():
         conf.set_override(option, value, 'taskflow_executor')
+    for option, value in (taskflow_workers or {}).items():
+        conf.set_override(option, value, 'taskflow_workers')
     driver = stevedore.DriverManager('glance.task_executors', name).driver
     logbook = getattr(queue, 'logbook', None)
     executor = driver(

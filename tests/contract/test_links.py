@@ -11,7 +11,7 @@ import pytest
 
 from glance.domain.remote_steps import Beat, Heard, Order, Question, to_wire
 from tests import brokers
-from tests.relay import Relay
+from tests.process.relay import Relay
 
 kombu = brokers.import_kombu()
 
@@ -149,6 +149,20 @@ class LinkContract:
         inbox.await_message(message)
         other.send_to_all(Question())
         inbox.await_message(Question())
+
+    def test_a_link_comes_back_after_the_broker_was_silent(self):
+        relay = self.relay()
+        through = Broker(self.transport, self.url_through(relay), self.where.exchange, timeout=1)
+        link = Link(through, uuid.uuid4().hex, lambda message: None, echo_timeout=1)
+        link.start()
+        self.stack.callback(link.stop)
+        assert link.wait_for_echo(PATIENCE)
+        relay.silence()
+        assert not link.wait_for_echo(4)  # long enough for some attempts to connect
+        relay.cut()  # what it has not passed on is lost
+        relay.speak()
+        relay.mend()
+        assert link.wait_for_echo(PATIENCE)
 
     def test_a_link_starts_while_the_broker_is_away(self):
         relay = self.relay()

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from glance.testing.source_server import Answer
 from tests import databases
-from tests.relay import Relay
 
 from .conftest import TERM, left_behind, until
+from .relay import Relay
 
 pytestmark = pytest.mark.once
 

@@ -3,6 +3,7 @@
 import re
 import signal
 import threading
+import urllib.parse
 
 import pytest
 
@@ -11,6 +12,7 @@ from glance.testing.source_server import Answer
 from tests import brokers
 
 from .conftest import TERM, Api
+from .relay import Relay
 
 brokers.import_kombu()
 
@@ -138,6 +140,38 @@ def test_a_worker_that_stops_hands_its_steps_back(api, start_worker, web, source
     assert api.ended(task_id)['status'] == 'success'
     assert one.exit_status() == 0
     assert (task_id, 'fetch') in other.steps()
+    settled({source: CONTENT})
+
+
+@pytest.fixture
+def relay(sections):
+    """The way of conductor and workers to the broker."""
+    address = sections['taskflow_workers']['address']
+    parts = urllib.parse.urlsplit(address)
+    relay = Relay(parts.hostname, parts.port)
+    through = address.replace(f'{parts.hostname}:{parts.port}', f'127.0.0.1:{relay.port}')
+    sections['taskflow_workers']['address'] = through
+    yield relay
+    relay.close()
+
+
+def test_no_run_is_dropped_because_the_broker_is_away(
+    relay, start, sections, start_worker, web, source, settled
+):
+    """It is away for longer than a worker may be silent."""
+    api = start(**sections).await_ready()
+    worker = start_worker()
+    task_id = api.import_(source)
+    web.await_request('/image')
+    relay.cut()
+    for process in (api, worker):
+        process.await_log(r'The message broker has been away for \d+ seconds')
+    web.go_on.set()  # the step ends meanwhile, and nobody hears it
+    worker.await_log(f'Task {task_id}: step fetch done')
+    relay.mend()
+    assert api.ended(task_id)['status'] == 'success'
+    assert re.findall(rf'Task {task_id} (?:begun|goes on), claim (\d+)', api.log) == ['1']
+    assert worker.steps() == [(task_id, step) for step in ('fetch', 'check', 'store')]
     settled({source: CONTENT})
 
 

@@ -9,7 +9,16 @@ import typing
 
 import sqlalchemy as sa
 
-from glance.db import cancels, claims, deployment, entries, fence, renewal, task_repository
+from glance.db import (
+    cancels,
+    claims,
+    deployment,
+    entries,
+    fence,
+    releases,
+    renewal,
+    task_repository,
+)
 from glance.db import events as db_events
 from glance.db import writes as db_writes
 from glance.db.models import leftovers as leftovers_table
@@ -49,37 +58,6 @@ _SELECT_HOLDERS = sa.select(_c.owner).where(_c.owner.is_not(None)).distinct()
 _SELECT_LEFTOVERS = sa.select(
     leftovers_table.c.kind, leftovers_table.c.address, leftovers_table.c.store
 ).where(leftovers_table.c.task_id == sa.bindparam('entry'))
-
-_GOT_STEP = sa.bindparam('got_step', type_=_c.furthest_step.type)
-_GOT_BYTES = sa.bindparam('got_bytes', type_=_c.furthest_bytes.type)
-_IS_FURTHER = claims.got_further(_GOT_STEP, _GOT_BYTES)
-
-_RELEASE = (
-    sa.update(task_queue)
-    .where(_c.task_id == sa.bindparam('entry'), _c.lease == sa.bindparam('number'))
-    .values(
-        deaths=sa.case((_IS_FURTHER, 0), else_=_c.deaths),
-        furthest_step=_GOT_STEP,
-        furthest_bytes=_GOT_BYTES,
-        steps=None,
-        last_event=_c.last_event + sa.bindparam('count'),
-    )
-)
-
-_HAND_BACK = _RELEASE.values(
-    attempts=sa.case((_IS_FURTHER, 0), else_=_c.attempts), owner=None, expires_at=None
-)
-
-# The holder stays known, because the run may still write to its files. A second call counts
-# nothing.
-_GIVE_UP = _RELEASE.where(claims.IS_HELD).values(
-    attempts=sa.case((_IS_FURTHER, 0), else_=_c.attempts + 1), expires_at=claims.COUNTED
-)
-
-# The holder stays known here, too; the next claim counts the death.
-_REPORT_DEATH = _RELEASE.where(claims.IS_HELD).values(
-    attempts=sa.case((_IS_FURTHER, 0), else_=_c.attempts), expires_at=0
-)
 
 _INSERT_LEFTOVER = sa.insert(leftovers_table).values(recorded_at=now())
 
@@ -199,7 +177,7 @@ class SqlTaskQueue(TaskQueue):
                     'got_bytes': best_progress.bytes,
                     'count': len(told),
                 }
-                statement = _REPORT_DEATH if died else _GIVE_UP if stalled else _HAND_BACK
+                statement = releases.statement(stalled=stalled, died=died)
                 last = db_events.counted(connection, statement, values)
                 if last is not None:
                     db_events.insert(connection, told.rows(connection, last))

@@ -39,3 +39,15 @@ class Row:
         else:
             self.deaths += 1
         return True
+
+    def release(self, best_progress: Progress, *, stalled: bool, died: bool) -> None:
+        """The run of this claim gives the entry back."""
+        self.best_progress = best_progress
+        if best_progress > self.begun:
+            self.attempts = self.deaths = 0
+        elif stalled and not self.counted:
+            self.attempts += 1
+        if stalled or died:
+            self.expires_at, self.counted = 0, self.counted or stalled
+        else:
+            self.owner = self.expires_at = None

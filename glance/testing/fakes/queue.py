@@ -160,12 +160,8 @@ class FakeQueue(ObservedQueue):
 
     def suspects(self) -> list[tuple[int, int]]:
         with self._changed:
-            now = time.monotonic()
-            free = [
-                row
-                for row in self._rows.values()
-                if row.deaths >= SUSPECT_DEATHS and row.is_free(now)
-            ]
+            suspects = [row for row in self._rows.values() if row.deaths >= SUSPECT_DEATHS]
+            free = [row for row in suspects if row.is_free(time.monotonic())]
         free.sort(key=lambda row: row.claimed_at)
         return list(collections.Counter(row.deaths for row in free).items())
 
@@ -180,12 +176,11 @@ class FakeQueue(ObservedQueue):
         self, versions: collections.abc.Mapping[str, int]
     ) -> list[tuple[str, int, int]]:
         with self._changed:
-            now = time.monotonic()
             counted = collections.Counter(
                 (row.entry.type, row.entry.flow_version)
                 for row in self._rows.values()
                 if row.entry.flow_version > versions.get(row.entry.type, -1)
-                and (row.expires_at is None or row.expires_at < now)
+                and row.is_free(time.monotonic())
             )
         return [(*kind, count) for kind, count in sorted(counted.items())]
 
@@ -227,15 +222,7 @@ class FakeQueue(ObservedQueue):
             if row and row.number == lease.number:
                 if not (stalled and row.counted):
                     self.timelines.handed_back(lease, reason)
-                row.best_progress = best_progress
-                if best_progress > row.begun:
-                    row.attempts = row.deaths = 0
-                elif stalled and not row.counted:
-                    row.attempts += 1
-                if stalled or died:
-                    row.expires_at, row.counted = 0, row.counted or stalled
-                else:
-                    row.owner = row.expires_at = None
+                row.release(best_progress, stalled=stalled, died=died)
             self._changed.notify_all()
 
     def expire(self, holders: collections.abc.Collection[str]) -> int:

@@ -20,7 +20,7 @@ from glance.messaging.link import Link  # noqa: E402
 
 PATIENCE = 30
 
-pytestmark = [pytest.mark.once]
+pytestmark = [pytest.mark.once, pytest.mark.soak]
 
 
 class Inbox:

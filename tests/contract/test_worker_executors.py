@@ -24,6 +24,7 @@ from tests import brokers
 from .test_executors import OnDatabase, make
 
 brokers.import_kombu()
+pytestmark = pytest.mark.soak  # they need brokers
 
 from glance.messaging import configured  # noqa: E402
 from glance.messaging.broker import Broker  # noqa: E402

@@ -15,6 +15,7 @@ from .conftest import TERM, Api
 from .relay import Relay
 
 brokers.import_kombu()
+pytestmark = pytest.mark.soak  # they need brokers
 
 CONTENT = bytes(range(256)) * 4096 * 8
 WORKER_TIMEOUT = 3.0

@@ -12,6 +12,7 @@ import typing
 
 from glance import toolbox
 from glance.domain import errors
+from glance.domain.checkpoint import Checkpoint
 from glance.domain.checksum import Checksum
 from glance.domain.image import Image, Location, Status
 from glance.domain.lease import DatabaseGone, Lease, LostLease
@@ -83,7 +84,6 @@ class Fetch(Step):
         import_checksum: str | None = None,
     ) -> Values:
         tools = toolbox.current()
-        limits = import_tools.current().fetch_limits
         expected = Checksum.parse(import_checksum) if import_checksum else None
         disk_format = properties['disk_format']
         listener = FetchListener(lease, image_id, self.name)
@@ -92,22 +92,7 @@ class Fetch(Step):
                 lease, predecessor, on_progress=lambda _copied: tools.runs.progress(lease)
             )
             path = tools.staging.path(lease)
-            source = persistent_source.PersistentSource(
-                import_from,
-                functools.partial(
-                    sources.open,
-                    import_filter=tools.import_filter,
-                    resolver=tools.resolver,
-                    limits=limits,
-                    accept_encoded=disk_format not in formats.PLAIN,
-                    waiting=tools.runs.waiting(lease),
-                ),
-                limits,
-                listener,
-                checkpoint=checkpoint,
-                is_checked=expected is not None,
-                waiting=tools.runs.waiting(lease),
-            )
+            source = _source(lease, import_from, disk_format, listener, checkpoint, expected)
             receiver = receiving.Receiver(
                 on_progress=lambda size: listener.on_progress(
                     size, is_provable=source.validator is not None
@@ -145,6 +130,35 @@ class Fetch(Step):
 
     def leftovers(self, lease: Lease) -> list[Leftover]:
         return [Leftover('staging', toolbox.current().staging.folder(lease))]
+
+
+def _source(
+    lease: Lease,
+    urls: list[str],
+    disk_format: str,
+    listener: FetchListener,
+    checkpoint: Checkpoint | None,
+    expected: Checksum | None,
+) -> persistent_source.PersistentSource:
+    """The sources of a fetch as one, which is not opened yet."""
+    tools = toolbox.current()
+    limits = import_tools.current().fetch_limits
+    return persistent_source.PersistentSource(
+        urls,
+        functools.partial(
+            sources.open,
+            import_filter=tools.import_filter,
+            resolver=tools.resolver,
+            limits=limits,
+            accept_encoded=disk_format not in formats.PLAIN,
+            waiting=tools.runs.waiting(lease),
+        ),
+        limits,
+        listener,
+        checkpoint=checkpoint,
+        is_checked=expected is not None,
+        waiting=tools.runs.waiting(lease),
+    )
 
 
 def _mismatch(

@@ -160,8 +160,8 @@ class FakeQueue(ObservedQueue):
 
     def suspects(self) -> list[tuple[int, int]]:
         with self._changed:
-            suspects = [row for row in self._rows.values() if row.deaths >= SUSPECT_DEATHS]
-            free = [row for row in suspects if row.is_free(time.monotonic())]
+            known = [row for row in self._rows.values() if row.deaths >= SUSPECT_DEATHS]
+        free = [row for row in known if row.is_free(time.monotonic())]
         free.sort(key=lambda row: row.claimed_at)
         return list(collections.Counter(row.deaths for row in free).items())
 
@@ -321,10 +321,8 @@ class FakeQueue(ObservedQueue):
     def cancel(self, task_id: str, *, reason: str | None = None, by: str | None = None) -> bool:
         with self._changed:
             row = self._rows.get(task_id)
-            if row is None or row.cancel_requested:
-                return row is not None
-            if row.outcome is not None:
-                return False
+            if row is None or row.outcome is not None or row.cancel_requested:
+                return row is not None and row.cancel_requested
             self.cancels[task_id] = reason, by
             row.cancel_requested = True
             given = {'by': by, 'reason': reason}

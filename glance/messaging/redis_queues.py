@@ -14,7 +14,7 @@ from kombu.utils.json import dumps
 from glance.messaging.broker import QUEUE_TIME
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class Channel(redis.Channel):
     """Redis forgets a list QUEUE_TIME seconds after its last message, read or not."""
 
     def _put(self, queue: str, message: typing.Any, **_kwargs: object) -> None:
@@ -30,5 +30,5 @@ class Channel(redis.Channel):  # type: ignore[misc]
         self._fanout_queues[queue] = exchange, routing_key.replace('#', '*')
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(redis.Transport):
     Channel = Channel

@@ -28,6 +28,16 @@ TICKS = os.sysconf('SC_CLK_TCK')
 PATIENCE = 120  # seconds for the start and the end of a service
 
 
+def call(service, method, path, body=None):
+    """The JSON of an answer of a service, over a connection of its own."""
+    connection = http.client.HTTPConnection('127.0.0.1', service.port, timeout=60)
+    try:
+        connection.request(method, path, body, {'Content-Type': 'application/json'})
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
 def parser(description):
     made = argparse.ArgumentParser(description=description)
     made.add_argument(

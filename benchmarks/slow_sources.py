@@ -6,7 +6,6 @@ service; the ratio of the two speeds is what counts. Native threads are those of
 whole process.
 """
 
-import http.client
 import json
 import os
 import statistics
@@ -105,24 +104,15 @@ def _post(service, source, path):
             'image_properties': {},
         },
     }
-    return _call(service, 'POST', '/v2/tasks', json.dumps(body))['id']
+    return harness.call(service, 'POST', '/v2/tasks', json.dumps(body))['id']
 
 
 def _ended(service, task_id):
     while True:
-        status = _call(service, 'GET', f'/v2/tasks/{task_id}')['status']
+        status = harness.call(service, 'GET', f'/v2/tasks/{task_id}')['status']
         if status in ('success', 'failure'):
             return status
         time.sleep(0.01)
-
-
-def _call(service, method, path, body=None):
-    connection = http.client.HTTPConnection('127.0.0.1', service.port, timeout=60)
-    try:
-        connection.request(method, path, body, {'Content-Type': 'application/json'})
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
 
 
 def main(argv=None):

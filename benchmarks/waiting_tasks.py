@@ -128,26 +128,17 @@ def _post(service, port, page):
             'image_properties': {},
         },
     }
-    return _call(service, 'POST', '/v2/tasks', json.dumps(body))['id']
+    return harness.call(service, 'POST', '/v2/tasks', json.dumps(body))['id']
 
 
 def _ended(service, task_id):
     until = time.monotonic() + 600
     while time.monotonic() < until:
-        status = _call(service, 'GET', f'/v2/tasks/{task_id}')['status']
+        status = harness.call(service, 'GET', f'/v2/tasks/{task_id}')['status']
         if status in ('success', 'failure'):
             return status
         time.sleep(0.01)
     raise SystemExit('The good task did not end within ten minutes.')
-
-
-def _call(service, method, path, body=None):
-    connection = http.client.HTTPConnection('127.0.0.1', service.port, timeout=60)
-    try:
-        connection.request(method, path, body, {'Content-Type': 'application/json'})
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
 
 
 def main(argv=None):

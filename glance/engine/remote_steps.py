@@ -25,6 +25,7 @@ from glance.domain.remote_steps import (
     Question,
 )
 from glance.engine.active_runs import ActiveRuns
+from glance.engine.standing_thread import StandingThread
 from glance.engine.worker_directory import WorkerDirectory
 
 LOG = logging.getLogger(__name__)
@@ -83,12 +84,12 @@ class RemoteSteps:
         self._stopping = False
         self._reminded_at = float('-inf')
         self._link: Link
-        self._thread: threading.Thread | None = None
+        self._thread: StandingThread | None = None
 
     def start(self, link: Link) -> None:
         """Begin to send. The link delivers what it receives to receive()."""
         self._link = link
-        self._thread = threading.Thread(target=self._watch_loop, name='workers', daemon=True)
+        self._thread = StandingThread('workers', self._watch_loop)
         self._thread.start()
         link.send_to_all(Question())
 

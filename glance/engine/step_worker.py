@@ -30,6 +30,7 @@ from glance.domain.remote_steps import (
 )
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.remote_steps import Link
+from glance.engine.standing_thread import StandingThread
 from glance.flows import step_calls
 from glance.interfaces.flow import Flow, Step
 from glance.logbook import PersistentLogbook
@@ -100,12 +101,12 @@ class StepWorker:
         self._leaving = self._stopped = False
         self._pool: concurrent.futures.Executor = threads.pool(slots)
         self._link: Link
-        self._thread: threading.Thread | None = None
+        self._thread: StandingThread | None = None
 
     def start(self, link: Link) -> None:
         """Take orders. The link delivers what it receives to receive()."""
         self._link = link
-        self._thread = threading.Thread(target=self._watch_loop, name='worker', daemon=True)
+        self._thread = StandingThread('worker', self._watch_loop)
         self._thread.start()
 
     def stop(self, grace: float) -> None:

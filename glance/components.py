@@ -6,7 +6,7 @@ import typing
 
 from oslo_config import cfg
 
-from glance import database, enabled_stores, plugins, settings, threads, toolbox
+from glance import database, enabled_stores, native_threads, plugins, settings, toolbox
 from glance.db import image_repository, task_queue, task_repository
 from glance.folders import Folders
 from glance.image_data.resolving import SystemResolver
@@ -92,7 +92,7 @@ def fill_toolbox(
             runs=runs,
             import_filter=parts.import_filter,
             resolver=parts.resolver,
-            byte_threads=threads.NativePool(conf.task.byte_threads, 'bytes', niceness=10),
+            byte_threads=native_threads.NativePool(conf.task.byte_threads, 'bytes', niceness=10),
             of_types=own_tools,
         )
     )

@@ -32,7 +32,7 @@ class Toolbox:
     runs: RunControl
     import_filter: ImportFilter
     resolver: Resolver
-    byte_threads: typing.Any  # a threads.NativePool, which this room may not import
+    byte_threads: typing.Any  # a native_threads.NativePool, which this room may not import
     of_types: collections.abc.Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
 
 

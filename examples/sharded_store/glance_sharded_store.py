@@ -9,7 +9,7 @@ import typing
 
 from oslo_config import cfg
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import errors
 from glance.domain.image import UUID
 from glance.image_data import files
@@ -27,7 +27,8 @@ class ShardedStore(ImageStore):
     def __init__(self, folder: str) -> None:
         self._folder = files.ensure_folder(folder, 'sharded store')
         self._prefix = f'sharded://{self._folder}/'
-        self._pool = threads.NativePool(4, 'sharded')  # waiting for a disk stops no green thread
+        # Waiting for a disk stops no green thread.
+        self._pool = native_threads.NativePool(4, 'sharded')
 
     @classmethod
     def local_folder(cls, name: str, section: typing.Any) -> str:

@@ -4,7 +4,7 @@ Only glance.engine.child_process starts it. It claims its group, and ends when n
 of it is left here, or when its parent ends.
 """
 
-from glance import threads
+from glance import native_threads, threads
 
 threads.use(threads.NATIVE)  # the parent chooses, by GLANCE_THREADS
 
@@ -86,7 +86,7 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
     # If memory is short, this process is to be ended, and not one with tasks of others.
     with open('/proc/self/oom_score_adj', 'w') as file:
         file.write('1000')
-    threads.start_native(_stop_with_parent, 'parent')
+    native_threads.start_native(_stop_with_parent, 'parent')
     threading.Thread(
         target=_stop_when_done, args=(runner, queue, holder), name='done', daemon=True
     ).start()

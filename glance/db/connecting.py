@@ -13,7 +13,7 @@ import select
 import socket
 import typing
 
-from glance import threads
+from glance import native_threads, threads
 from glance.db import deadlines
 
 T = typing.TypeVar('T')
@@ -24,7 +24,7 @@ LOOKUP_THREADS = 2  # native threads of one process that look up the names of da
 ROLLBACK_TIME = 0.3  # seconds
 LATE = 'it did not answer in time'
 
-_lookups = threads.NativePool(LOOKUP_THREADS, 'database-names')
+_lookups = native_threads.NativePool(LOOKUP_THREADS, 'database-names')
 
 
 def connector(driver: typing.Any) -> collections.abc.Callable[[Parameters], typing.Any] | None:

@@ -10,7 +10,7 @@ import typing
 import sqlalchemy as sa
 from sqlalchemy import event, exc, pool
 
-from glance import threads
+from glance import native_threads
 from glance.db import deadlines, outages
 from glance.db.sessions import Database, Function, T
 
@@ -65,7 +65,7 @@ class SqliteDatabase(Database):
         event.listen(self.engine, 'begin', _begin_read)
         self._starting = threading.Lock()
         # Made at the first write: the process may fork before it.
-        self._batcher: threads.Batcher | None = None
+        self._batcher: native_threads.Batcher | None = None
         self._writer: sa.Connection | None = None
 
     def read(self, function: Function[T], *, for_run: bool = False) -> T:
@@ -84,13 +84,13 @@ class SqliteDatabase(Database):
                     'the database is locked, or its disk does not answer'
                 ) from None
 
-    def _start_batcher(self) -> threads.Batcher:
+    def _start_batcher(self) -> native_threads.Batcher:
         with self._starting:
             if self._batcher is None:
                 # Opened here, not in the native thread: SQLAlchemy makes loggers for it, and
                 # a native thread that waits for the green lock of logging waits for ever.
                 self._writer = writer = self._open_writer()
-                self._batcher = threads.Batcher(
+                self._batcher = native_threads.Batcher(
                     functools.partial(self._commit, writer), 'sqlite-writer'
                 )
             return self._batcher
@@ -105,7 +105,9 @@ class SqliteDatabase(Database):
         self.engine.dispose()
 
     def _commit(
-        self, connection: sa.Connection, batch: list[tuple[_Write, threads.Future[typing.Any]]]
+        self,
+        connection: sa.Connection,
+        batch: list[tuple[_Write, native_threads.Future[typing.Any]]],
     ) -> None:
         """Run all waiting writes as one transaction. Called in the thread that writes."""
         results: list[tuple[collections.abc.Callable[..., None], typing.Any]] = []

@@ -12,9 +12,9 @@ from glance.domain.entry import Claim
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.burst import BurstThrottle
 from glance.engine.lease_policy import OUTAGE_PAUSE, LeasePolicy
-from glance.engine.standing_thread import StandingThread
 from glance.engine.unclaimable import UnclaimableReporter
 from glance.interfaces.queue import TaskQueue
+from glance.threads import StandingThread
 
 LOG = logging.getLogger(__name__)
 

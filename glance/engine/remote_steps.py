@@ -25,8 +25,8 @@ from glance.domain.remote_steps import (
     Question,
 )
 from glance.engine.active_runs import ActiveRuns
-from glance.engine.standing_thread import StandingThread
 from glance.engine.worker_directory import WorkerDirectory
+from glance.threads import StandingThread
 
 LOG = logging.getLogger(__name__)
 

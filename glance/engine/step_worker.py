@@ -30,10 +30,10 @@ from glance.domain.remote_steps import (
 )
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.remote_steps import Link
-from glance.engine.standing_thread import StandingThread
 from glance.flows import step_calls
 from glance.interfaces.flow import Flow, Step
 from glance.logbook import PersistentLogbook
+from glance.threads import StandingThread
 
 LOG = logging.getLogger(__name__)
 

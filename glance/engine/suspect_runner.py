@@ -20,8 +20,8 @@ from glance.domain import errors, own_lack
 from glance.domain.suspects import SuspectGroup
 from glance.engine.active_runs import MAX_WAIT
 from glance.engine.lease_policy import OUTAGE_PAUSE
-from glance.engine.standing_thread import StandingThread
 from glance.interfaces.queue import TaskQueue
+from glance.threads import StandingThread
 
 LOG = logging.getLogger(__name__)
 

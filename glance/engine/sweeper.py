@@ -15,10 +15,10 @@ import time
 from glance.domain import errors
 from glance.domain.image import Location
 from glance.domain.lease import Lease
-from glance.engine.standing_thread import StandingThread
 from glance.interfaces.repositories import ImageRepository, TaskRepository
 from glance.interfaces.staging import Staging
 from glance.interfaces.store import Stores
+from glance.threads import StandingThread
 
 LOG = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from glance.domain.lease import CancelIgnored, Hung, Lease, LostLease, NoFreeThr
 from glance.domain.steps import RunReport
 from glance.engine.active_runs import ActiveRuns, Run
 from glance.engine.lease_policy import LeasePolicy
-from glance.engine.standing_thread import StandingThread
 from glance.interfaces.queue import TaskQueue
+from glance.threads import StandingThread
 
 LOG = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import contextlib
 import errno
 from collections.abc import Callable
 
-from glance import threads
+from glance import native_threads, threads
 from glance.image_data import files
 
 CHUNK = 2**20  # bytes copied before the copy checks again whether it was stopped
@@ -50,7 +50,7 @@ class FileCopy:
         self.copied = 0
         self.stopped = False
 
-    def make(self, pool: threads.NativePool, on_progress: Callable[[int], object]) -> None:
+    def make(self, pool: native_threads.NativePool, on_progress: Callable[[int], object]) -> None:
         """Copy in a thread of a NativePool, and wait for the end.
 
         on_progress  called every few seconds with the bytes copied; an exception

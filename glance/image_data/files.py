@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import errors
 
 # Size in bytes from which a native thread removes a file, because that takes milliseconds.
@@ -102,7 +102,7 @@ DISK = Disk()
 
 
 def wait_for(
-    future: threads.Future[_Result], on_wait: Callable[[], object], tick: float
+    future: native_threads.Future[_Result], on_wait: Callable[[], object], tick: float
 ) -> _Result:
     """The result of a Future. on_wait is called every tick seconds until it is there."""
     while not future.wait(tick):
@@ -183,7 +183,7 @@ def is_folder(path: str) -> bool:
         return False
 
 
-def remove(path: str, pool: threads.NativePool) -> None:
+def remove(path: str, pool: native_threads.NativePool) -> None:
     """Remove a file if it exists. A native thread of the pool removes a large one."""
     os = threads.original('os')
     try:
@@ -196,7 +196,7 @@ def remove(path: str, pool: threads.NativePool) -> None:
         _unlink(path)
 
 
-def remove_folder(path: str, pool: threads.NativePool) -> None:
+def remove_folder(path: str, pool: native_threads.NativePool) -> None:
     """Remove a folder with all its contents, if it exists. No link is followed."""
     os = threads.original('os')
     if not is_folder(path):

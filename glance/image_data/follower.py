@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import errors
 from glance.image_data import files
 from glance.image_data.pipeline import PipelineStage
@@ -26,7 +26,7 @@ class Follower:
     """
 
     def __init__(
-        self, path: str, updates: list[Callable[[bytes], object]], pool: threads.NativePool
+        self, path: str, updates: list[Callable[[bytes], object]], pool: native_threads.NativePool
     ) -> None:
         self._os = os = threads.original('os')
         self._handle = files.open_plain(path, os.O_RDONLY)

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from glance import threads
+from glance import native_threads, threads
 from glance.image_data import files
 
 TURN = 8  # chunks that a stage works on before others get its thread
@@ -76,7 +76,7 @@ class PipelineStage(Generic[_Chunk]):
     pool cannot block one another. Only one thread, the owner, may call the methods.
     """
 
-    def __init__(self, work: Callable[[_Chunk], object], pool: threads.NativePool) -> None:
+    def __init__(self, work: Callable[[_Chunk], object], pool: native_threads.NativePool) -> None:
         self.memory = ChunkMemory.of(pool)
         self._work = work
         self._pool = pool
@@ -86,7 +86,9 @@ class PipelineStage(Generic[_Chunk]):
         self._expected = 0  # bytes of the next chunk that the owner has collected
         self._in_work = 0  # chunks in work: 1 or 0
         self._error: BaseException | None = None
-        self._waiter: tuple[threads.Future[None], int] | None = None  # Future, most chunks left
+        self._waiter: tuple[native_threads.Future[None], int] | None = (
+            None  # Future, most chunks left
+        )
         self._when_idle: Callable[[], object] | None = None
 
     def work_here(self, chunk: _Chunk) -> None:
@@ -132,7 +134,7 @@ class PipelineStage(Generic[_Chunk]):
 
         Returns whether no thread works for this stage any more.
         """
-        idle: threads.Future[None] = threads.Future()
+        idle: native_threads.Future[None] = native_threads.Future()
         self._expect_nothing()
         with self._lock:
             self._drop_waiting()
@@ -155,12 +157,12 @@ class PipelineStage(Generic[_Chunk]):
         while self._chunks:
             self.memory.give_back(self._chunks.popleft())
 
-    def _future_of(self, left: int) -> threads.Future[None] | None:
+    def _future_of(self, left: int) -> native_threads.Future[None] | None:
         """The Future that is done when at most `left` chunks are left; None if that is so now."""
         with self._lock:
             if self._error is not None or self._left <= left:
                 return None
-            future: threads.Future[None] = threads.Future()
+            future: native_threads.Future[None] = native_threads.Future()
             self._waiter = (future, left)
         return future
 

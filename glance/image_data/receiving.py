@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from glance import threads
+from glance import native_threads
 from glance.domain.checkpoint import Checkpoint
 from glance.domain.lease import HandBack
 from glance.image_data import files
@@ -147,7 +147,7 @@ class Receiver:
     """
 
     on_progress: Callable[[int], object]
-    pool: threads.NativePool
+    pool: native_threads.NativePool
     on_hashed: Callable[[], object] = lambda: None
     digest: str | None = None
     disk: files.Disk = files.DISK

@@ -8,7 +8,7 @@ import _queue
 import time
 from collections.abc import Callable
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import own_lack
 from glance.interfaces.resolver import Resolver
 
@@ -34,7 +34,7 @@ class _Question:
         self.host = host
         self.port = port
         self.asked_at: float | None = None  # when a thread began to ask
-        self.answer: threads.Future[list[str]] = threads.Future()
+        self.answer: native_threads.Future[list[str]] = native_threads.Future()
 
 
 class SystemResolver(Resolver):
@@ -92,7 +92,7 @@ class SystemResolver(Resolver):
                 return
             self._threads += 1
         try:
-            threads.start_native(self._serve, 'resolver')
+            native_threads.start_native(self._serve, 'resolver')
         except OSError:  # the host has no room for a thread now; another look-up may end
             with self._lock:
                 self._threads -= 1

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import errors
 from glance.domain.checkpoint import Checkpoint
 from glance.image_data import checkpoints, files
@@ -34,7 +34,11 @@ class StagedFile:
     """
 
     def __init__(
-        self, path: str, begins_at: int, pool: threads.NativePool, disk: files.Disk = files.DISK
+        self,
+        path: str,
+        begins_at: int,
+        pool: native_threads.NativePool,
+        disk: files.Disk = files.DISK,
     ) -> None:
         self._os = os = threads.original('os')
         self._disk = disk

@@ -13,7 +13,7 @@ import dataclasses
 import logging
 from collections.abc import Callable
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import errors
 from glance.domain.checkpoint import Checkpoint
 from glance.domain.image import UUID
@@ -44,13 +44,13 @@ class FolderStaging(Staging):
         is_here: Callable[[str], bool] = lambda owner: False,
         *,
         disk: files.Disk = files.DISK,
-        pool: threads.NativePool | None = None,
+        pool: native_threads.NativePool | None = None,
     ) -> None:
         self._root = files.ensure_folder(root, 'staging folder')
         self._is_dead = is_dead
         self._is_here = is_here
         self._disk = disk
-        self._pool = pool or threads.NativePool(2, 'staging')
+        self._pool = pool or native_threads.NativePool(2, 'staging')
 
     def path(self, lease: Lease) -> str:
         folder = self._folder(lease.task_id)

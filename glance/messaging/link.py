@@ -17,6 +17,7 @@ from kombu.messaging import Producer
 from glance.domain import remote_steps
 from glance.domain.remote_steps import Message, NotOurs
 from glance.messaging.broker import Broker
+from glance.threads import StandingThread
 
 LOG = logging.getLogger(__name__)
 
@@ -93,12 +94,12 @@ class Link:
         self._echoed_at = self._opened_at = float('-inf')
         self._started_at = time.monotonic()
         self._reminded_at = float('-inf')
-        self._threads: list[threading.Thread] = []
+        self._threads: list[StandingThread] = []
 
     def start(self) -> None:
         """Connect, and go on trying for ever. Returns at once."""
         for target, name in ((self._read_loop, 'read'), (self._write_loop, 'write')):
-            thread = threading.Thread(target=target, name=f'link-{name}', daemon=True)
+            thread = StandingThread(f'link-{name}', target)
             self._threads.append(thread)
             thread.start()
 

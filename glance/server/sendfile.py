@@ -15,7 +15,7 @@ import typing
 
 from eventlet import hubs
 
-from glance import threads
+from glance import native_threads, threads
 
 LOG = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ _GONE = (
 )
 
 
-def pool() -> threads.NativePool:
+def pool() -> native_threads.NativePool:
     """The native threads of all downloads of a process."""
-    return threads.NativePool(THREADS, 'send', niceness=10)  # the hub goes first
+    return native_threads.NativePool(THREADS, 'send', niceness=10)  # the hub goes first
 
 
 class Wrapper:
@@ -51,7 +51,7 @@ class Wrapper:
     """
 
     def __init__(
-        self, protocol: typing.Any, connection: typing.Any, pool: threads.NativePool
+        self, protocol: typing.Any, connection: typing.Any, pool: native_threads.NativePool
     ) -> None:
         self._protocol = protocol
         self._connection = connection
@@ -76,7 +76,7 @@ class _Part:
         count: int,
         protocol: typing.Any,
         connection: typing.Any,
-        pool: threads.NativePool,
+        pool: native_threads.NativePool,
     ) -> None:
         self.close = file.close
         self._file = file.fileno()

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import BinaryIO
 
-from glance import threads
+from glance import native_threads, threads
 from glance.conf import _file_store
 from glance.domain import errors
 from glance.domain.image import UUID
@@ -43,13 +43,13 @@ class FilesystemStore(ImageStore):
         file_perm: int = 0,
         *,
         disk: files.Disk = files.DISK,
-        pool: threads.NativePool | None = None,
+        pool: native_threads.NativePool | None = None,
     ) -> None:
         self._folder = files.ensure_folder(datadir, 'image store')
         self._deployment = deployment_marker.read(pathlib.Path(self._folder))
         self._file_perm = file_perm
         self._disk = disk
-        self._pool = pool or threads.NativePool(4, 'store')
+        self._pool = pool or native_threads.NativePool(4, 'store')
         self._taken_over: dict[str, int] = {}  # by path: the good bytes of what add() goes on with
 
     @classmethod

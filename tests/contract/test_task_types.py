@@ -3,7 +3,7 @@
 import pytest
 from oslo_config import cfg
 
-from glance import bootstrap, threads
+from glance import bootstrap, native_threads
 from glance.domain.import_filter import ImportFilter
 from glance.flows.import_image import ImportImage
 from glance.testing.contracts.task_type import TaskTypeContract
@@ -42,7 +42,7 @@ class TestImportImage(TaskTypeContract):
                 allowed_hosts=('127.0.0.1',), allowed_ports=(self.source.port,)
             ),
             'resolver': FakeResolver(default=['127.0.0.1']),
-            'byte_threads': threads.NativePool(4, 'bytes'),
+            'byte_threads': native_threads.NativePool(4, 'bytes'),
         }
 
     def test_the_image_is_active_and_whole(self):

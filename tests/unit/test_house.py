@@ -34,6 +34,7 @@ LIBRARIES = {
     'TaskFlow atoms and patterns': ('taskflow',),
     'TaskFlow engines': ('taskflow',),
     'the WSGI server': ('eventlet',),
+    'how the hub is woken': ('eventlet',),
     'signals': ('oslo_service',),
     'reloading of options': ('oslo_config',),
     'oslo.config': ('oslo_config',),

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from glance import threads
+from glance import native_threads, threads
 
 
 def test_a_future_carries_the_value():
-    pool = threads.NativePool(2, 'test')
+    pool = native_threads.NativePool(2, 'test')
     assert pool.submit(lambda a, b: a + b, 1, 2).result() == 3
     pool.stop()
 
@@ -20,7 +20,7 @@ def test_a_future_carries_the_error():
     def broken():
         raise LookupError('here')
 
-    pool = threads.NativePool(1, 'test')
+    pool = native_threads.NativePool(1, 'test')
     with pytest.raises(LookupError, match='here'):
         pool.submit(broken).result()
     assert pool.submit(lambda: 'still there').result() == 'still there'
@@ -30,7 +30,7 @@ def test_a_future_carries_the_error():
 def test_a_future_that_does_not_come_is_a_timeout():
     lock = threads.original('threading').Lock()
     lock.acquire()
-    pool = threads.NativePool(1, 'test')
+    pool = native_threads.NativePool(1, 'test')
     future = pool.submit(lock.acquire)
     with pytest.raises(TimeoutError):
         future.result(0.01)
@@ -42,7 +42,7 @@ def test_a_future_that_does_not_come_is_a_timeout():
 def test_a_native_pool_works_on_as_many_at_once_as_it_has_threads():
     native = threads.original('threading')
     together = native.Barrier(3, timeout=10)
-    pool = threads.NativePool(3, 'test')
+    pool = native_threads.NativePool(3, 'test')
     futures = [pool.submit(together.wait) for _ in range(3)]
     assert sorted(future.result(10) for future in futures) == [0, 1, 2]
     pool.stop()
@@ -51,7 +51,7 @@ def test_a_native_pool_works_on_as_many_at_once_as_it_has_threads():
 def test_the_hub_turns_while_a_native_thread_works():
     native = threads.original('threading')
     release = native.Event()
-    pool = threads.NativePool(1, 'test')
+    pool = native_threads.NativePool(1, 'test')
     future = pool.submit(release.wait, 10)
     threading.Thread(target=release.set).start()  # green: runs only if the hub turns
     assert future.result(10)
@@ -66,7 +66,7 @@ def test_a_batcher_hands_over_all_that_waits_at_once():
         for item, future in asked:
             future.set_result(item * 2)
 
-    batcher = threads.Batcher(serve, 'test')
+    batcher = native_threads.Batcher(serve, 'test')
     answers = []
     asking = [
         threading.Thread(target=lambda n=n: answers.append(batcher.ask(n))) for n in range(20)
@@ -84,7 +84,7 @@ def test_nobody_is_left_waiting_when_serving_a_batch_breaks():
     def serve(asked):
         raise SystemExit(1)
 
-    batcher = threads.Batcher(serve, 'test')
+    batcher = native_threads.Batcher(serve, 'test')
     with pytest.raises(SystemExit):
         batcher.ask(1)
     batcher.stop().result(10)
@@ -173,7 +173,7 @@ WAITS = {
     'queue': lambda: queue.Queue().get,
     'socket': a_silent_socket,
     'sleep': lambda: lambda: time.sleep(60),
-    'future': lambda: threads.Future().result,
+    'future': lambda: native_threads.Future().result,
 }
 
 
@@ -209,7 +209,7 @@ def test_a_native_thread_is_not_interrupted():
 @pytest.mark.green
 def test_a_native_call_goes_on_when_who_waits_for_it_is_interrupted():
     release = threads.original('threading').Event()
-    pool = threads.NativePool(1, 'test')
+    pool = native_threads.NativePool(1, 'test')
     future = pool.submit(release.wait, 10)
     waiting = Waiting(future.result)
     assert threads.interrupt(waiting.thread, Told())
@@ -238,3 +238,16 @@ def test_a_pool_is_whole_after_its_threads_were_interrupted():
     assert hanging.exception(10) is error
     assert waiting.result(10) == 'its turn'
     pool.shutdown()
+
+
+def test_many_native_threads_wake_their_green_callers():
+    pool = native_threads.NativePool(8, 'test')
+    futures = [pool.submit(lambda number=number: number) for number in range(2000)]
+    assert [future.result(30) for future in futures] == list(range(2000))
+    pool.stop()
+
+
+def test_plug_ins_of_earlier_releases_find_the_pool_under_its_earlier_name():
+    assert threads.NativePool is native_threads.NativePool
+    with pytest.raises(AttributeError, match='no attribute'):
+        threads.of_no_release  # noqa: B018

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import errors
 from glance.domain.checkpoint import Checkpoint, Rest
 from glance.domain.fetch_limits import FetchLimits
@@ -30,7 +30,7 @@ def receive(source, path, **options):
 
 @pytest.fixture
 def pool():
-    made = threads.NativePool(3, 'bytes')
+    made = native_threads.NativePool(3, 'bytes')
     yield made
     made.stop()
 
@@ -38,7 +38,7 @@ def pool():
 @pytest.fixture
 def quick_pool():
     """Who waits for it looks often whether to go on."""
-    made = threads.NativePool(3, 'bytes', tick=0.01)
+    made = native_threads.NativePool(3, 'bytes', tick=0.01)
     yield made
     made.stop()
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from glance import threads
+from glance import native_threads, threads
 from glance.image_data import files, pipeline, receiving
 from glance.image_data.pipeline import ChunkMemory, PipelineStage
 from glance.image_data.receiving import CHUNK, Receiver
@@ -15,7 +15,7 @@ FETCHES = 12
 
 @pytest.fixture
 def pool():
-    made = threads.NativePool(40, 'bytes', tick=0.01)
+    made = native_threads.NativePool(40, 'bytes', tick=0.01)
     yield made
     made.stop()
 
@@ -136,4 +136,4 @@ def test_fast_fetches_over_a_disk_that_hangs_share_the_memory(pool, memory, tmp_
 
 def test_each_pool_has_a_memory_of_its_own(pool, memory):
     assert ChunkMemory.of(pool) is memory
-    assert ChunkMemory.of(threads.NativePool(1, 'other')).most == pipeline.MOST_MEMORY
+    assert ChunkMemory.of(native_threads.NativePool(1, 'other')).most == pipeline.MOST_MEMORY

@@ -2,11 +2,11 @@
 
 import pytest
 
-from glance import threads
+from glance import native_threads
 from glance.image_data import files
 
 
-class FinishedWhenAsked(threads.Future):
+class FinishedWhenAsked(native_threads.Future):
     """Its work ends after a wait was over, and before anybody asks whether it is done."""
 
     def done(self):
@@ -22,7 +22,7 @@ def test_work_that_ends_as_a_wait_ends_is_no_failure():
 
 
 def test_a_timeout_of_the_work_itself_is_raised():
-    future = threads.Future()
+    future = native_threads.Future()
     future.set_exception(TimeoutError('of the disk'))
 
     with pytest.raises(TimeoutError, match='of the disk'):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from glance import threads
+from glance import native_threads
 from glance.domain import errors
 from glance.domain.checkpoint import Checkpoint
 from glance.domain.checksum import Checksum
@@ -37,7 +37,7 @@ def web():
 
 @pytest.fixture
 def pool():
-    made = threads.NativePool(3, 'bytes')
+    made = native_threads.NativePool(3, 'bytes')
     yield made
     made.stop()
 

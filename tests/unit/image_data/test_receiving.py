@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import errors
 from glance.domain.lease import HandBack
 from glance.image_data import checkpoints, files, receiving
@@ -17,7 +17,7 @@ MIB = 2**20
 
 @pytest.fixture
 def pool():
-    made = threads.NativePool(3, 'bytes')
+    made = native_threads.NativePool(3, 'bytes')
     yield made
     made.stop()
 
@@ -25,7 +25,7 @@ def pool():
 @pytest.fixture
 def quick_pool():
     """Who waits for it looks often whether to go on."""
-    made = threads.NativePool(3, 'bytes', tick=0.01)
+    made = native_threads.NativePool(3, 'bytes', tick=0.01)
     yield made
     made.stop()
 
@@ -183,7 +183,7 @@ def test_a_kept_file_that_has_become_shorter_is_told(tmp_path, pool):
 
 
 def test_many_receive_at_once_over_few_threads(tmp_path):
-    pool = threads.NativePool(2, 'bytes')
+    pool = native_threads.NativePool(2, 'bytes')
     results = {}
 
     def one(number):

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from glance import threads
+from glance import native_threads, threads
 from glance.domain import errors
 from glance.domain.lease import HandBack
 from glance.image_data import file_copy, files
@@ -174,7 +174,7 @@ def test_a_copy_that_is_dropped_stays_for_a_later_claim(folder, staged):
             answers.wait(20)
             super().write_all(handle, data)
 
-    pool = threads.NativePool(4, 'store', tick=0.01)
+    pool = native_threads.NativePool(4, 'store', tick=0.01)
     store = FilesystemStore(str(folder), disk=Hangs(), pool=pool)
 
     def on_progress(stored):

@@ -2,7 +2,7 @@
 
 import threading
 
-from glance.engine.standing_thread import StandingThread
+from glance.threads import StandingThread
 
 
 def test_who_waits_for_it_gives_up_when_the_time_is_over():

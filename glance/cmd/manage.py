@@ -1,4 +1,4 @@
-"""glance-manage: the database, and tasks, from the command line."""
+"""glance-manage: the database, tasks and workers, from the command line."""
 
 from glance import threads
 
@@ -14,7 +14,7 @@ import typing
 from oslo_config import cfg
 
 from glance import database
-from glance.cmd import _files, _start
+from glance.cmd import _files, _start, _worker_list
 from glance.db import migrations, task_queue, task_repository
 from glance.db.sessions import Database
 from glance.domain import errors
@@ -57,6 +57,11 @@ def _parsers(subparsers: typing.Any) -> None:
     task.add_parser(
         'purge', help='delete ended tasks that are older than task_time_to_live'
     ).set_defaults(action=task_purge)
+
+    worker = subparsers.add_parser('worker', help='workers').add_subparsers(required=True)
+    worker.add_parser(
+        'list', help='list the workers that can be heard, and why one is not used'
+    ).set_defaults(action=worker_list)
 
 
 COMMAND = cfg.SubCommandOpt('command', title='Commands', handler=_parsers)
@@ -141,6 +146,13 @@ def task_purge(conf: cfg.ConfigOpts, database: Database) -> None:
         total += count
     repository.forget_keys()
     print(f'{total} tasks deleted.')
+
+
+def worker_list(conf: cfg.ConfigOpts, database: Database) -> None:
+    migrations.require_current(database.engine)
+    queue = task_queue.SqlTaskQueue(database, time_to_live=conf.task.task_time_to_live)
+    for line in _worker_list.lines(conf, queue.deployment()):
+        print(line)
 
 
 def _positive(text: str) -> int:

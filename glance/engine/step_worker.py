@@ -258,6 +258,8 @@ class StepWorker:
                 self._look()
             self._changed.wait(INTERVAL)
             self._changed.clear()
+        # Without it, conductors would send orders until its silence is long enough.
+        self._link.send_to_all(self._announce(0, True))
 
     def _beat(self) -> None:
         """Tell each conductor what is at work for it, and what it has not heard yet."""

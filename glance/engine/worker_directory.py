@@ -54,6 +54,7 @@ class WorkerDirectory:
         known = self._workers.setdefault(announced.worker, KnownWorker(announced))
         known.announced = announced
         known.silent = 0.0
+        self._forget_if_gone(announced.worker)
 
     def heard(self, address: str) -> None:
         """A worker has sent something else."""
@@ -91,6 +92,13 @@ class WorkerDirectory:
         """A worker works on one order less."""
         if address in self._workers:
             self._workers[address].busy -= 1
+            self._forget_if_gone(address)
+
+    def _forget_if_gone(self, address: str) -> None:
+        """Forget a worker that leaves and has nothing to do for this process."""
+        known = self._workers[address]
+        if known.announced.leaving and known.busy <= 0:
+            del self._workers[address]
 
     def missing(self) -> str | None:
         """What keeps all steps waiting, as a sentence; None if a worker can be used."""
@@ -104,11 +112,15 @@ class WorkerDirectory:
             f'{", ".join(sorted(self._topics))}'
         )
 
+    def obstacle(self, announced: Announcement) -> str | None:
+        """Why a worker gets no orders of this process, in a few words; None if it may."""
+        if announced.deployment != self._deployment:
+            return f'another deployment than {self._deployment}'
+        if announced.version != self._version:
+            return f'another version than {self._version}'
+        if self._topics.isdisjoint(announced.topics):
+            return f'none of the topics {", ".join(sorted(self._topics))}'
+        return 'it leaves' if announced.leaving else None
+
     def _fits(self, known: KnownWorker) -> bool:
-        announced = known.announced
-        return (
-            not announced.leaving
-            and announced.version == self._version
-            and announced.deployment == self._deployment
-            and not self._topics.isdisjoint(announced.topics)
-        )
+        return self.obstacle(known.announced) is None

@@ -255,6 +255,12 @@ def test_what_has_no_slot_is_handed_back_at_once():
     bench.worker.stop(0)
 
 
+def test_a_worker_without_work_says_that_it_leaves(bench):
+    bench.queue.wait_until(lambda: bench.link.of(Announcement), every=0.01)
+    bench.worker.stop(0)
+    assert bench.link.of(Announcement)[-1].leaving
+
+
 def test_a_worker_that_stops_says_so_and_hands_back(bench):
     bench.step.go_on.clear()
     order = bench.order()

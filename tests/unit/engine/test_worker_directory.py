@@ -34,19 +34,28 @@ def test_the_one_that_did_the_step_before_is_chosen_again(directory):
 
 
 @pytest.mark.parametrize(
-    'changes',
-    [
-        {'version': '1.1'},
-        {'deployment': str(uuid.uuid4())},
-        {'topics': ['small']},
-        {'leaving': True},
-    ],
+    'changes', [{'version': '1.1'}, {'deployment': str(uuid.uuid4())}, {'topics': ['small']}]
 )
 def test_one_that_does_not_fit_is_known_and_not_chosen(directory, changes):
     directory.note(other(**changes))
     assert len(directory) == 1
     assert directory.choose() is None
     assert 'None of the 1 workers' in directory.missing()
+
+
+def test_one_that_leaves_is_chosen_no_more_and_forgotten_when_it_has_done_its_work(directory):
+    directory.note(ONE)
+    directory.begin('glance.one')
+    directory.note(dataclasses.replace(ONE, leaving=True))
+    assert directory.choose() is None
+    assert directory.elapse(6) == ['glance.one']  # it may be lost, too
+    directory.note(ONE)
+    directory.begin('glance.one')
+    directory.note(dataclasses.replace(ONE, leaving=True))
+    directory.end('glance.one')
+    assert len(directory) == 0
+    directory.note(dataclasses.replace(ONE, leaving=True))
+    assert directory.elapse(6) == []
 
 
 def test_what_this_process_has_sent_counts_before_the_worker_says_so(directory):

@@ -1,0 +1,129 @@
+"""glance-manage worker list, with real workers."""
+
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from glance.domain.remote_steps import Announcement, Question
+from tests import brokers
+
+from .conftest import PATIENCE, ROOT, TERM, until
+from .test_remote_workers import Worker
+
+brokers.import_kombu()
+pytestmark = [pytest.mark.soak, pytest.mark.once]  # they need brokers
+
+from glance.messaging import configured  # noqa: E402
+from glance.messaging.broker import Broker  # noqa: E402
+from glance.messaging.link import Link  # noqa: E402
+
+NOTICED = 5.0  # seconds in which a worker that comes or goes has to be noticed
+
+
+@pytest.fixture(params=['redis', 'amqp'])
+def where(request, missing):
+    return brokers.address(request.param, missing)
+
+
+@pytest.fixture
+def sections(where):
+    return {
+        'taskflow_executor': {'engine_mode': 'worker-based'},
+        'taskflow_workers': {
+            'transport': where.transport,
+            'address': where.url,
+            'exchange': where.exchange,
+        },
+    }
+
+
+@pytest.fixture
+def start_worker(tmp_path, config, nursery, sections):
+    """start_worker(**more): a glance-worker; more sections are its own."""
+    begun = []
+
+    def begin(**more):
+        path = tmp_path / f'worker-{len(begun)}.conf'
+        path.write_text(config(**sections, **more).read_text())
+        begun.append(Worker(path, tmp_path / f'worker-{len(begun)}.log', nursery=nursery))
+        return begun[-1].await_ready()
+
+    yield begin
+    for worker in begun:
+        worker.end()
+
+
+@pytest.fixture
+def listed(config, sections):
+    """listed(): the lines of the table without its headings, in words."""
+
+    def listed():
+        path = config(**sections)
+        ended = subprocess.run(
+            [
+                *(sys.executable, '-P', '-m', 'glance.cmd.manage', 'worker', 'list'),
+                *('--config-file', str(path)),
+            ],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert (ended.returncode, ended.stderr) == (0, '')
+        return [line.split() for line in ended.stdout.splitlines()[1:]]
+
+    return listed
+
+
+@pytest.fixture
+def link(where):
+    """link(receive): reads what is announced to all."""
+    begun = []
+
+    def start(receive):
+        broker = Broker(where.transport, where.url, where.exchange)
+        begun.append(Link(broker, uuid.uuid4().hex, receive))
+        begun[-1].start()
+        assert begun[-1].wait_for_echo(PATIENCE)
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        one.stop()
+
+
+def test_workers_are_listed_with_why_they_are_not_used(start_worker, listed, link, tmp_path):
+    worker = start_worker()
+    there = start_worker(DEFAULT={'state_path': tmp_path / 'elsewhere'})  # with its own database
+    older = Announcement('older', 'zzz', '0.0.1', 'here', ['default'], ['file'], 1, 1)
+    other = link(lambda message: isinstance(message, Question) and other.send_to_all(older))
+    by_pid = {line[1].split('.')[-2]: line for line in listed() if line[1] != 'older'}
+    used = by_pid[str(worker.process.pid)]
+    assert used[2:6] == ['default', 'filesystem', '500/500', configured.version()]
+    assert used[8:] == ['yes']
+    unused = by_pid[str(there.process.pid)]
+    assert unused[8:] == ['no:', 'another', 'deployment', 'than', used[6]]
+    assert unused[6] != used[6]
+    assert listed()[2][1] == 'older'
+
+
+def test_a_worker_that_stops_is_listed_no_more(start_worker, listed):
+    start_worker()
+    [line] = listed()
+    second = start_worker()
+    assert len(listed()) == 2
+    second.signal(TERM)
+    assert second.exit_status() == 0
+    assert [one[1] for one in listed()] == [line[1]]
+
+
+def test_a_worker_that_comes_or_goes_is_noticed_within_seconds(start_worker, link):
+    """Without a question: conductors ask only when they start."""
+    heard = []
+    link(heard.append)
+    worker = start_worker()
+    until(lambda: heard, 'its announcement', NOTICED)
+    assert not heard[-1].leaving
+    worker.signal(TERM)
+    until(lambda: heard[-1].leaving, 'that it leaves', NOTICED)

@@ -154,7 +154,9 @@ class TestTaskflowParallelInFiles(InFiles, TestTaskflowParallel):
 
 @pytest.mark.soak
 class TestTaskflowParallelInFilesOnDatabase(InFiles, OnDatabase, TestTaskflowParallel):
-    pass
+    @pytest.fixture(autouse=True)
+    def _set_up(self, _folder, _url):  # both places have to be known before the queue is made
+        yield from ExecutorContract._set_up.__wrapped__(self)
 
 
 def test_what_waits_behind_steps_that_cannot_be_interrupted_is_handed_back(request):

@@ -21,7 +21,12 @@ PASSES = {
     ),
 }
 # No point: a pending task has a test of its own, and a step that fails does not return.
-NEVER = {Status.SUCCESS: ('before claim',), Status.FAILURE: ('before claim', 'after second')}
+NEVER = {Status.SUCCESS: ('before-claim',), Status.FAILURE: ('before-claim', 'after-second')}
+
+
+def point_of(when: str, name: str) -> str:
+    """A point in a run, as the id of the task that is cancelled there."""
+    return f'{when}-{name}'.replace(' ', '-')  # some logbooks name files after tasks
 
 
 class CancelContract(ExecutorSetup):
@@ -118,7 +123,7 @@ class CancelContract(ExecutorSetup):
     @pytest.mark.parametrize('end', PASSES)
     def test_a_cancel_at_any_point_is_obeyed_or_refused(self, end: Status) -> None:
         """The tasks differ in the point at which each of them is cancelled."""
-        every = [f'{when} {name}' for name in PASSES[end] for when in ('before', 'after')]
+        every = [point_of(when, name) for name in PASSES[end] for when in ('before', 'after')]
         points = [point for point in every if point not in NEVER[end]]
         accepted: dict[str, bool] = {}
 
@@ -152,7 +157,7 @@ class CancelContract(ExecutorSetup):
                 assert self._undone(task_id) == set()
         # The commit, and what a failure has recorded, decide whether a cancel comes too late.
         decided = 'finish' if end == Status.SUCCESS else 'fail'
-        late = points.index(f'after {decided}')
+        late = points.index(point_of('after', decided))
         assert [accepted[task_id] for task_id in points[:late]] == [True] * late
 
     def _call_at_each_pass(self, pass_point: collections.abc.Callable[[str, str], None]) -> None:
@@ -164,10 +169,10 @@ class CancelContract(ExecutorSetup):
             def passing(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
                 before = points_of(args, None)
                 for name, task_id in before:
-                    pass_point(f'before {name}', task_id)
+                    pass_point(point_of('before', name), task_id)
                 value = function(*args, **kwargs)
                 for name, task_id in before or points_of(args, value):
-                    pass_point(f'after {name}', task_id)
+                    pass_point(point_of('after', name), task_id)
                 return value
 
             setattr(place, method, passing)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import threading
 
 import pytest
 
@@ -61,7 +62,11 @@ class Supervised:
 
 @pytest.fixture(params=IN_EACH_RUN)
 def supervised(request, config, tmp_path):
-    made = Supervised(config(task=WAYS[request.param]), tmp_path / 'log')
+    # A source that does not send is waited for, longer than any of these tests takes.
+    patience = {'read_timeout': 600}
+    made = Supervised(
+        config(task=WAYS[request.param], import_filtering_opts=patience), tmp_path / 'log'
+    )
     yield made
     made.api.end()
 
@@ -93,6 +98,28 @@ def test_a_task_that_kills_its_process_fails_alone(
     # A POST whose answer was cut off is one more: it was sent again.
     listed = supervised.call(lambda api: api.call('GET', '/v2/tasks?type=poison')[1]['tasks'])
     assert supervised.deaths <= 2 * len(listed)  # from then on children die in its place
+    settled({address: CONTENT})
+
+
+def test_a_suspect_that_waits_for_its_source_holds_up_no_other(supervised, web, settled, query):
+    """Both are suspects, and the one that waits was posted first, so it runs first."""
+    spoken = threading.Event()
+
+    def page(_request):
+        assert spoken.wait(600)
+        return CONTENT
+
+    web.pages['/waits'] = page
+    address = f'{web.url}/waits'
+    [waits] = supervised.post(address, 1)
+    web.await_request('/waits')
+    bad = supervised.post_poison(0)
+    try:
+        assert 'signal 9 (SIGKILL)' in supervised.ended(bad)['message']
+        assert query('SELECT task_id, attempts, outcome FROM task_queue') == [(waits, 0, None)]
+    finally:
+        spoken.set()
+    assert supervised.ended(waits)['status'] == 'success'
     settled({address: CONTENT})
 
 

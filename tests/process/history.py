@@ -15,8 +15,9 @@ DELETED = ('deleted', 'pending_delete')
 # table, event, task id, value before, value after
 _IMAGE = '(SELECT created_by_task FROM images WHERE id = {row}.image_id)'
 EVENTS = (
-    ('tasks', 'INSERT', 'NEW.id', 'NULL', 'NEW.status'),
+    ('tasks', 'INSERT', 'NEW.id', 'NEW.retry_of', 'NEW.status'),
     ('tasks', 'UPDATE OF status', 'NEW.id', 'OLD.status', 'NEW.status'),
+    ('tasks', 'UPDATE OF cancelled_at', 'NEW.id', 'OLD.cancelled_at', 'NEW.cancelled_at'),
     ('task_queue', 'INSERT', 'NEW.task_id', 'NULL', 'NEW.lease'),
     ('task_queue', 'UPDATE OF lease', 'NEW.task_id', 'OLD.lease', 'NEW.lease'),
     ('task_queue', 'UPDATE OF touched', 'NEW.task_id', 'OLD.owner', 'NEW.owner'),
@@ -90,6 +91,7 @@ def check(connection):
             of_task[row.task_id].append(row)
     for of_one in of_task.values():
         _check_task(of_one)
+    _check_retries(rows)
     _check_fences(rows)
     _check_holders(rows)
 
@@ -122,8 +124,22 @@ def _check_task(rows):
     assert (rows[-1].place, rows[-1].event) == ('task_queue', 'DELETE'), (
         f'something was written after the entry was gone: {rows}'
     )
+    cancels = changes('tasks', 'UPDATE OF cancelled_at')
+    assert len(cancels) <= 1, f'a task was cancelled twice: {rows}'
+    if cancels:
+        assert ends == ['failure'], f'a cancelled task has succeeded: {rows}'
     shown = [after for _before, after in changes('images', 'UPDATE OF status')]
     assert shown.count('active') == ends.count('success'), f'an image was shown twice: {rows}'
+
+
+def _check_retries(rows):
+    """Only a task that has failed is repeated."""
+    failed = set()
+    for row in rows:
+        if row.place == 'tasks' and row.new == 'failure':
+            failed.add(row.task_id)
+        elif (row.place, row.event) == ('tasks', 'INSERT') and row.old is not None:
+            assert row.old in failed, f'a task that had not failed was repeated: {row}'
 
 
 def _check_fences(rows):

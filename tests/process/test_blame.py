@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+from glance.domain.suspects import SUSPECT_DEATHS
+
 from .conftest import KILL, Api, until
 
 POISON = pathlib.Path(__file__).parent / 'poison'
@@ -52,9 +54,12 @@ class Supervised:
         assert status == 201, task
         return task['id']
 
+    def task(self, task_id):
+        return self.call(lambda api: api.task(task_id))
+
     def ended(self, task_id):
         def task():
-            found = self.call(lambda api: api.task(task_id))
+            found = self.task(task_id)
             return found if found['status'] in ('success', 'failure') else None
 
         return until(task, f'the end of task {task_id}', patience=240)
@@ -101,6 +106,7 @@ def test_a_task_that_kills_its_process_fails_alone(
     settled({address: CONTENT})
 
 
+@pytest.mark.soak
 def test_a_suspect_that_waits_for_its_source_holds_up_no_other(supervised, web, settled, query):
     """Both are suspects, and the one that waits was posted first, so it runs first."""
     spoken = threading.Event()
@@ -112,7 +118,13 @@ def test_a_suspect_that_waits_for_its_source_holds_up_no_other(supervised, web, 
     web.pages['/waits'] = page
     address = f'{web.url}/waits'
     [waits] = supervised.post(address, 1)
-    web.await_request('/waits')
+    until(lambda: query('SELECT furthest_step FROM task_queue') == [(1,)], 'its progress')
+    for lives in range(1, SUSPECT_DEATHS + 2):  # the first one has made progress
+        web.await_request('/waits', lives)
+        supervised.kill()
+        supervised.task(waits)
+    supervised.api.await_log('runs up to 1 tasks whose processes died')
+    web.await_request('/waits', SUSPECT_DEATHS + 2)
     bad = supervised.post_poison(0)
     try:
         assert 'signal 9 (SIGKILL)' in supervised.ended(bad)['message']

@@ -35,7 +35,13 @@ def claim(number, owner='one'):
 
 
 def status(value):
-    return sa.update(tasks).values(status=value)
+    return sa.update(tasks).where(tasks.c.id == 't').values(status=value)
+
+
+def cancelled(second):
+    return (
+        sa.update(tasks).where(tasks.c.id == 't').values(cancelled_at=NOW.replace(second=second))
+    )
 
 
 TOUCH = sa.update(task_queue).values(touched=9)
@@ -43,6 +49,23 @@ OUTCOME = sa.update(task_queue).values(outcome='failure')
 GONE = sa.delete(task_queue)
 CLAIM = (claim(1), status('processing'))
 END = (TOUCH, OUTCOME, status('failure'), GONE)
+
+CANCEL = (cancelled(6),)
+# Another task, which is cancelled at once.
+RETRY = (
+    sa.insert(tasks).values(
+        id='r',
+        type='import',
+        status='pending',
+        owner='us',
+        retry_of='t',
+        created_at=NOW,
+        updated_at=NOW,
+    ),
+    sa.insert(task_queue).values(task_id='r', type='import', flow_version=1, work='', posted_at=2),
+    sa.update(tasks).where(tasks.c.id == 'r').values(status='failure'),
+    sa.delete(task_queue).where(task_queue.c.task_id == 'r'),
+)
 
 # Transactions, and what is said of them.
 STORIES = {
@@ -57,6 +80,14 @@ STORIES = {
         'not one outcome',
     ),
     'written after the entry': ([POST, CLAIM, END, (IMAGE,)], 'after the entry was gone'),
+    'cancelled': ([POST, CLAIM, CANCEL, END], None),
+    'cancelled and successful': (
+        [POST, CLAIM, CANCEL, (TOUCH, OUTCOME, status('success'), GONE)],
+        'a cancelled task has succeeded',
+    ),
+    'cancelled twice': ([POST, CLAIM, CANCEL, (cancelled(7),), END], 'was cancelled twice'),
+    'retried': ([POST, CLAIM, END, RETRY], None),
+    'retried before it had failed': ([POST, CLAIM, RETRY, END], 'had not failed was repeated'),
     'written without a fence': ([POST, (IMAGE,), CLAIM, END], 'a write without a fence'),
 }
 

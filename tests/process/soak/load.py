@@ -1,4 +1,4 @@
-"""The clients of a soak: they post, watch, download, compare and delete."""
+"""The clients of a soak: they post, watch, cancel, retry, download, compare and delete."""
 
 import collections
 import contextlib
@@ -8,6 +8,9 @@ import json
 import random
 import threading
 import time
+import uuid
+
+from .sources import Cancel
 
 POSTERS = 3  # clients that post
 PAUSE = 1.5  # seconds between two POSTs of one of them, on average
@@ -18,6 +21,10 @@ LOOK_PAUSE = 0.02  # seconds between two looks at tasks
 SHARE_BAD = 0.25
 SHARE_DELETED_EARLY = 0.05
 SHARE_DELETED = 0.8  # of the images that were downloaded and found right
+SHARE_CANCELLED = 0.2
+CANCEL_PAUSE = 4.0  # most seconds from a POST to its cancel
+SHARE_RETRIED = 0.4  # of the tasks that have failed; poison is not retried
+REASON = 'enough of it'
 ENDED = ('success', 'failure')
 PIECE = 2**20
 
@@ -39,14 +46,19 @@ class Load:
         self.unanswered = []  # Wanted of each other POST: its task may exist
         self.open = {}  # those of accepted that have not ended
         self.deleted = set()  # ids of images
+        self.retried = {}  # task id to the id of the failed task that it repeats
+        self.cancel_times = []  # seconds from the answer to a cancel to the end of its task
         self.wrong = []
         self.answers = collections.Counter()  # by status; 0: none
         self.outcomes = collections.Counter()
         self._posting = True
         self._over = threading.Event()
         self._downloads = collections.deque()
+        self._retries = collections.deque()  # (task id, Wanted) of failed tasks
+        self._cancels = {}  # task id to (time.monotonic() from which on to cancel it, Wanted)
         posters = [(self._post, number) for number in range(POSTERS)]
         others = [(self._watch,), (self._download,), (self._delete_early,)]
+        others += [(self._cancel_all,), (self._retry_all,)]
         self._threads = [
             threading.Thread(target=self._run, args=work, daemon=True) for work in posters + others
         ]
@@ -58,8 +70,8 @@ class Load:
 
     @property
     def is_done(self):
-        """Whether all tasks have ended and all that is to be downloaded was."""
-        return not self.open and not self._downloads
+        """Whether all tasks have ended, and all that is to be retried and downloaded was."""
+        return not self._retries and not self.open and not self._downloads
 
     def close(self):
         self._posting = False
@@ -85,8 +97,10 @@ class Load:
                 wanted = self._draw(chance)
             status, task = self.call('POST', '/v2/tasks', wanted.body)
             if status == 201:
-                with self._lock:
-                    self.accepted[task['id']] = self.open[task['id']] = wanted
+                self._accept(task['id'], wanted)
+                if not wanted.deleted and chance.random() < SHARE_CANCELLED:
+                    due = time.monotonic() + chance.uniform(0, CANCEL_PAUSE)
+                    self._cancels[task['id']] = due, wanted
             else:
                 self.unanswered.append(wanted)
                 if status not in (0, 503):
@@ -94,6 +108,10 @@ class Load:
             self._over.wait(chance.uniform(0, 2 * PAUSE))
             while self._posting and len(self.open) >= MOST:
                 self._over.wait(LOOK_PAUSE)
+
+    def _accept(self, task_id, wanted):
+        with self._lock:
+            self.accepted[task_id] = self.open[task_id] = wanted
 
     def _draw(self, chance):
         drawn = chance.random()
@@ -117,11 +135,62 @@ class Load:
             self.wrong.append(f'{wanted.kind} {task_id}: {wrong}')
         name = 'poison' if wanted.kind == 'poison' else 'healthy' if wanted.is_healthy else 'bad'
         name = 'deleted meanwhile' if wanted.deleted else name
+        if task.get('cancelled'):
+            name = f'cancelled, {name}'
+            if wanted.cancel is Cancel.NONE or task['cancel_reason'] != REASON:
+                self.wrong.append(f'Task {task_id} was cancelled by nobody: {task}')
+            if wanted.cancelled_at is not None:
+                self.cancel_times.append(time.monotonic() - wanted.cancelled_at)
+        name += ' (a retry)' if task_id in self.retried else ''
         self.outcomes[f'{name}: {task["status"]}'] += 1
         if task['status'] == 'success' and not wanted.deleted:
             self._downloads.append((task['result']['image_id'], wanted))
+        retries = self._posting and wanted.kind != 'poison' and not wanted.deleted
+        if retries and task['status'] == 'failure' and self._chance.random() < SHARE_RETRIED:
+            self._retries.append((task_id, wanted))
         with self._lock:
             del self.open[task_id]
+
+    def _cancel_all(self):
+        """Cancel those tasks that are to be cancelled, at their times."""
+        while not self._over.is_set():
+            for task_id, (due, wanted) in list(self._cancels.items()):
+                if time.monotonic() >= due and self._cancel(task_id, wanted):
+                    del self._cancels[task_id]
+            self._over.wait(LOOK_PAUSE)
+
+    def _cancel(self, task_id, wanted):
+        """Ask for a cancel; returns whether there was an answer."""
+        wanted.cancel = max(wanted.cancel, Cancel.ASKED)
+        status, told = self.call('POST', f'/v2/tasks/{task_id}/cancel', {'reason': REASON})
+        if status == 202:
+            wanted.cancelled_at = time.monotonic()
+            wanted.cancel = Cancel.PROMISED
+        elif status not in (0, 409, 503):
+            self.wrong.append(f'The cancel of task {task_id} was answered with {status}: {told}')
+        return status not in (0, 503)
+
+    def _retry_all(self):
+        while not self._over.is_set():
+            if self._retries:
+                self._retry(*self._retries[0])
+                self._retries.popleft()
+            self._over.wait(LOOK_PAUSE)
+
+    def _retry(self, failed, wanted):
+        """Retry a failed task, with a key: it is one task however often it is asked for."""
+        headers = {'Idempotency-Key': str(uuid.uuid4())}
+        while not self._over.is_set():
+            status, task = self.call('POST', f'/v2/tasks/{failed}/retry', headers=headers)
+            if status == 201:
+                if task['id'] == failed or task['retry_of'] != failed:
+                    self.wrong.append(f'The retry of task {failed} is {task}')
+                self.retried[task['id']] = failed
+                self._accept(task['id'], wanted.again())
+            elif status not in (0, 503):
+                self.wrong.append(f'The retry of {failed} was answered with {status}: {task}')
+            if status not in (0, 503):
+                return
 
     def _download(self):
         while not self._over.is_set():
@@ -187,7 +256,7 @@ class Load:
             self.wrong.append(f'DELETE {image_id} was answered with {status}: {told}')
         return status == 204
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, headers=None):
         """(status, JSON, or size and SHA-512 of other content) of one request; 0 for no answer."""
         port = self._chance.choice(self._ports)
         connection = http.client.HTTPConnection('127.0.0.1', port, timeout=TIMEOUT)
@@ -196,8 +265,9 @@ class Load:
             contextlib.suppress(OSError, http.client.HTTPException),
             contextlib.closing(connection),
         ):
-            headers = {'Content-Type': 'application/json'} if body is not None else {}
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            given = {'Content-Type': 'application/json'} if body is not None else {}
+            given |= headers or {}
+            connection.request(method, path, None if body is None else json.dumps(body), given)
             answer = connection.getresponse()
             kind = answer.getheader('Content-Type') or ''
             if 'json' in kind:

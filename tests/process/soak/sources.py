@@ -1,6 +1,7 @@
 """What the tasks of a soak ask for, and what must come of each."""
 
 import dataclasses
+import enum
 import hashlib
 import itertools
 import os
@@ -16,6 +17,7 @@ LARGEST_SLOW = 16 * MIB
 CAP = 80 * MIB  # image_size_cap
 PIECE = 65536
 READ_TIMEOUT = 6  # seconds
+CANCELLED = 'The task was cancelled on request.'  # the message of a cancelled task
 
 OK = b'HTTP/1.1 200 OK\r\n'
 CHUNKED = OK + b'Transfer-Encoding: chunked\r\n\r\n'
@@ -69,6 +71,14 @@ RARE = {'drips': 0.1, 'endless': 0.4, 'silent': 2}  # how often, compared with t
 HEALTHY = {'plain': 6, 'slow': 3, 'chunked': 2, 'moved': 1}
 
 
+class Cancel(enum.IntEnum):
+    """Whether a client has cancelled a task."""
+
+    NONE = 0
+    ASKED = 1  # the request may have been refused, or have come too late
+    PROMISED = 2  # it was answered with 202
+
+
 @dataclasses.dataclass
 class Wanted:
     """One POST, and what must come of it.
@@ -79,6 +89,8 @@ class Wanted:
     size     of it
     said     what the message of a bad one contains
     deleted  a caller deletes the image as soon as it sees it
+    cancel   whether a caller has cancelled the task
+    cancelled_at  time.monotonic() at which that was answered with 202
     """
 
     kind: str
@@ -87,6 +99,12 @@ class Wanted:
     size: int = 0
     said: str = ''
     deleted: bool = False
+    cancel: Cancel = Cancel.NONE
+    cancelled_at: float | None = None
+
+    def again(self):
+        """The same for another task, which nobody has cancelled."""
+        return dataclasses.replace(self, cancel=Cancel.NONE, cancelled_at=None)
 
     @property
     def is_healthy(self):
@@ -95,6 +113,10 @@ class Wanted:
     def wrong(self, task):
         """What is wrong with the end of its task, in a sentence; '' if nothing is."""
         status, message = task['status'], task['message']
+        if self.cancel and message == CANCELLED:
+            return ''
+        if self.cancel is Cancel.PROMISED:
+            return f'A cancelled task ended as {status}: {message}'
         if self.is_healthy and status == 'success':
             return ''
         if self.is_healthy and not self.deleted:

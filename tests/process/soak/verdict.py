@@ -9,7 +9,7 @@ import psutil
 
 from .. import checker
 from ..conftest import until
-from .sources import Wanted
+from .sources import Cancel, Wanted
 
 # Lines of level ERROR that tell of a fault of the soak, not of the service.
 EXPECTED = (
@@ -57,19 +57,34 @@ def _wrong_ends(deployment, load, ends):
     lost = [task_id for task_id in load.accepted if task_id not in ends]
     wrong = [f'Task {task_id} was answered with 201 and is gone' for task_id in lost]
     asked = {
-        wanted.body['input'].get('import_from'): wanted
+        wanted.body['input'].get('import_from'): wanted.again()
         for wanted in [*load.accepted.values(), *load.unanswered]
     }
     with checker.reading(deployment.database) as connection:
+        tasks = checker.rows_of(connection, 'tasks')
         infos = {row['task_id']: row for row in checker.rows_of(connection, 'task_info')}
         images = {row['id']: row for row in checker.rows_of(connection, 'images')}
     for task_id, (status, message, image) in ends.items():
-        wanted: Wanted = asked[json.loads(infos[task_id]['input']).get('import_from')]
+        # A POST that was not answered, or was cut off, has a task that nobody has cancelled.
+        source = json.loads(infos[task_id]['input']).get('import_from')
+        wanted: Wanted = load.accepted.get(task_id) or asked[source]
         if said := wanted.wrong({'status': status, 'message': message or ''}):
             wrong.append(f'{wanted.kind} {task_id}: {said}')
         elif image and images[image]['os_hash_value'] != wanted.sha512:
             wrong.append(f'{wanted.kind} {task_id}: its image has other bytes')
-    return list(dict.fromkeys(wrong))
+    return list(dict.fromkeys(wrong)) + _wrong_retries(load, tasks)
+
+
+def _wrong_retries(load, tasks):
+    """Each retry, however often it was sent, has made one task, which names the failed one."""
+    repeats = {row['id']: row['retry_of'] for row in tasks if row['retry_of'] is not None}
+    counts = collections.Counter(repeats.values())
+    wrong = [f'{task_id} has {count} retries' for task_id, count in counts.items() if count > 1]
+    return wrong + [
+        f'task {task_id} is no retry of {failed}'
+        for task_id, failed in load.retried.items()
+        if repeats.get(task_id) != failed
+    ]
 
 
 def of_processes(deployment):
@@ -95,9 +110,21 @@ def summary(deployment, load, ended_after):
         'tasks': dict(sorted(load.outcomes.items())),
         'answers': {str(status): count for status, count in sorted(load.answers.items())},
         'images deleted': len(load.deleted),
+        'retries': len(load.retried),
+        'cancels answered with 202': sum(
+            wanted.cancel is Cancel.PROMISED for wanted in load.accepted.values()
+        ),
+        'seconds from a cancel to the end: median, longest': _median_and_longest(
+            load.cancel_times
+        ),
         'processes ended by poison': sum(member.poisoned for member in members),
         'starts while the database was in trouble': sum(member.refused for member in members),
         'stops ended by their time limit': sum(member.overdue for member in members),
         'children started': sum(member.children() for member in members),
         'seconds from the last fault to the last end': round(ended_after, 1),
     }
+
+
+def _median_and_longest(seconds):
+    found = sorted(seconds)
+    return [round(found[len(found) // 2], 1), round(found[-1], 1)] if found else None

@@ -123,7 +123,7 @@ def interrupt(thread: Any, error: BaseException) -> bool:
 
 def current() -> Any:
     """The identity of the running thread, green or native."""
-    if is_green():
+    if _mode == GREEN:
         return greenlet.getcurrent()
     # Not a greenlet: the garbage collector crashes on greenlets of native threads that ended.
     return threading.current_thread()

@@ -40,7 +40,10 @@ def within(seconds: float | None) -> collections.abc.Iterator[None]:
         _end.reset(token)
 
 
-def left() -> float | None:
-    """The seconds that are left, at least 0. None: there is no limit."""
+def left(most: float | None = None) -> float | None:
+    """The seconds that are left, at least 0, and no more than `most`. None: there is no limit."""
     end = _end.get()
-    return None if end is None else max(0.0, end - time.monotonic())
+    if end is None:
+        return most
+    seconds = max(0.0, end - time.monotonic())
+    return seconds if most is None else min(seconds, most)

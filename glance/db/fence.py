@@ -1,7 +1,6 @@
 """The fence: only the holder of the lease of a task can write for it."""
 
 import collections.abc
-import contextlib
 import logging
 import typing
 
@@ -81,7 +80,7 @@ def write(
             db_events.insert(connection, told.rows(connection, last))
         return function(connection)
 
-    with _drops(), db_events.told(lease, *events) as told:
+    with _Drops(), db_events.told(lease, *events) as told:
         if told or finished is not None:
             values['count'] = len(told)
         if finished is not None:
@@ -91,21 +90,21 @@ def write(
 
 def read(database: Database, function: collections.abc.Callable[[sa.Connection], T]) -> T:
     """Run function(connection) for a run. Raises DatabaseGone if the database does not answer."""
-    with _drops():
+    with _Drops():
         return database.read(function, for_run=True)
 
 
-@contextlib.contextmanager
-def _drops() -> collections.abc.Iterator[None]:
-    """Turn errors of the database into Drops, but those for which the task is to blame."""
-    try:
-        yield
-    except errors.WriteRefused:
-        raise
-    except errors.DatabaseUnavailable as error:
-        raise DatabaseGone(str(error)) from error
-    except Exception as error:
-        if not outages.is_unknown(error):
-            raise
-        LOG.error('The database refuses a statement of a run: %s', outages.reason(error))
-        raise QueueBroke(outages.reason(error)) from error
+class _Drops:
+    """Turns errors of the database into Drops, but those for which the task is to blame."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, errors.WriteRefused):
+            return
+        if isinstance(error, errors.DatabaseUnavailable):
+            raise DatabaseGone(str(error)) from error
+        if outages.is_unknown(error):
+            LOG.error('The database refuses a statement of a run: %s', outages.reason(error))
+            raise QueueBroke(outages.reason(error)) from error

@@ -1,7 +1,5 @@
 """Which errors of drivers mean that the database cannot be used now, and what they say."""
 
-import collections.abc
-import contextlib
 import logging
 import re
 
@@ -42,18 +40,22 @@ _CHECK_FAILED = {3819, 4025}  # of MySQL and MariaDB, no IntegrityError of the d
 _CONFLICTS = {'40001', '40P01', 1020, 1213}
 
 
-@contextlib.contextmanager
-def named() -> collections.abc.Iterator[None]:
-    """Turn errors of the database into ours, after one log line; errors of a statement pass.
+class Named:
+    """Turns errors of the database into ours, after one log line; errors of a statement pass.
 
-    An interrupt of a run says nothing about the database, so it has no line.
+    An interrupt of a run says nothing about the database, so it has no line. A class, because
+    each transaction enters it, and a generator costs twice as much.
     """
-    try:
-        yield
-    except Exception as error:
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind_of: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, Exception):
+            return
         kind = _kind(error)
         if kind is None:
-            raise
+            return
         if not _is_of_interrupt(error):
             LOG.warning(
                 'The database does not answer as it should: %s',

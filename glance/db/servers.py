@@ -96,7 +96,7 @@ class ServerDatabase(Database):
 
     def _run(self, function: Function[T], for_run: bool) -> T:
         seconds = deadlines.TRANSACTION_TIME if self._limited else None
-        with outages.named(), deadlines.within(seconds), self._connections.one(for_run):
+        with outages.Named(), deadlines.within(seconds), self._connections.one(for_run):
             if not self._was_connected:
                 self.connect()
             pause = FIRST_PAUSE

@@ -69,15 +69,15 @@ class SqliteDatabase(Database):
         self._writer: sa.Connection | None = None
 
     def read(self, function: Function[T], *, for_run: bool = False) -> T:
-        with outages.named(), self.engine.connect() as connection:
+        with outages.Named(), self.engine.connect() as connection:
             return function(connection)
 
     def write(self, function: Function[T], *, urgent: bool = False, for_run: bool = False) -> T:
         write = _Write(function, urgent)
-        with outages.named(), deadlines.within(self._seconds):
+        with outages.Named():
             batcher = self._batcher or self._start_batcher()
             try:
-                return typing.cast(T, batcher.ask(write, deadlines.left()))
+                return typing.cast(T, batcher.ask(write, deadlines.left(self._seconds)))
             except TimeoutError:
                 write.take()  # so that the writer skips it
                 raise exc.TimeoutError(

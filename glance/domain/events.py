@@ -7,7 +7,6 @@ write of its own waits in PendingEvents, which the lease carries, for the next w
 
 import collections
 import collections.abc
-import contextlib
 import dataclasses
 import datetime
 import enum
@@ -134,10 +133,11 @@ class PendingEvents:
         if not (others or everything or self.due):
             return []
         taken: list[Event] = []
-        while self._waiting:
-            with contextlib.suppress(IndexError):  # another thread of the run was faster
+        try:
+            while True:  # another thread of the run may take them, too
                 taken.append(self._waiting.popleft())
-        return [*taken, *others]
+        except IndexError:
+            return [*taken, *others]
 
     def put_back(self, taken: collections.abc.Sequence[Event]) -> None:
         """These events could not be written, as far as this process knows."""

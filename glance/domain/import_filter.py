@@ -203,7 +203,8 @@ def mask(url: str) -> str:
         masked += '?' + re.sub('[^&;]+', _mask_value, query)
     if has_fragment:
         masked += '#***'
-    masked = ''.join(letter if letter.isprintable() else '?' for letter in masked)
+    if not masked.isprintable():
+        masked = ''.join(letter if letter.isprintable() else '?' for letter in masked)
     return masked if len(masked) <= 300 else masked[:297] + '...'
 
 

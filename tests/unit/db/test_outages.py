@@ -55,7 +55,7 @@ def test_what_is_repeated(error, is_conflict):
     ],
 )
 def test_an_outage_is_one_line_of_the_log(error, kind, caplog):
-    with pytest.raises(kind), outages.named():
+    with pytest.raises(kind), outages.Named():
         raise error
     [line] = caplog.records
     assert line.exc_info is None
@@ -64,7 +64,7 @@ def test_an_outage_is_one_line_of_the_log(error, kind, caplog):
 def test_an_interrupt_amid_a_statement_is_no_outage_in_the_log(caplog):
     interrupt, closed = errors.Cancelled(), of(exc.OperationalError, 'connection already closed')
     closed.__context__, interrupt.__cause__ = interrupt, closed  # it was raised again
-    with pytest.raises(errors.DatabaseUnavailable), outages.named():
+    with pytest.raises(errors.DatabaseUnavailable), outages.Named():
         raise closed
     logging.getLogger('sqlalchemy.pool.impl.QueuePool').error('closed', exc_info=closed)
     assert caplog.records == []

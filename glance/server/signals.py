@@ -57,8 +57,12 @@ class ProcessSignals:
             signal.signal(number, _only_wake_up)
 
     def next(self) -> Request:
-        """Wait for the next signal; returns what it asks for."""
-        return request_of(os.read(self._read, 1)[0])
+        """Wait for the next signal that asks for something; returns what that is."""
+        # A library may handle other signals, for instance to write its state to the log. Their
+        # numbers are in the pipe as well.
+        while (number := os.read(self._read, 1)[0]) not in REQUESTS:
+            pass
+        return request_of(number)
 
     def kill_on_next(self, timeout: int) -> None:
         """From now on, another signal ends the process at once.

@@ -154,6 +154,16 @@ def test_the_second_signal_ends_a_conductor_at_once(start, conduct, web, kind):
     assert conductor.exit_status() == -INT
 
 
+def test_a_signal_that_a_library_handles_does_not_end_a_conductor(start, conduct):
+    start(**APART).await_ready()
+    conductor = conduct().await_ready()
+    conductor.signal(signal.SIGUSR2)  # the nursery handles it
+    conductor.await_log('Stack of')
+    conductor.signal(TERM)
+    assert conductor.exit_status() == 0
+    assert 'Traceback' not in conductor.log
+
+
 def test_what_a_killed_conductor_ran_goes_on_at_once_in_the_next(start, conduct, web):
     web.pages['/image'] = web.silence()
     sections = {'task': {'conduct': False, 'lease_time': 600}}

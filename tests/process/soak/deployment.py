@@ -24,7 +24,8 @@ PROCESSES = [f'{kind}-{host}' for host in HOSTS for kind in KINDS]
 TICK = 0.1  # seconds between two looks whether a process lives
 STOP = 40.0  # seconds that a process has to end after SIGTERM
 START = 40.0  # seconds after which a start that answers nothing is wrong
-READY = {'api': 'listens on http', 'conductor': 'Running tasks as process'}
+# Until then, SIGTERM ends a process at once: it runs nothing yet.
+READY = {'api': 'Serving as process', 'conductor': 'Running tasks as process'}
 CHILD = re.compile(r'Process (\d+) runs up to \d+ tasks whose processes died')
 LEASE = 6  # seconds; some pauses last longer
 

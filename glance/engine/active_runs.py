@@ -8,7 +8,7 @@ import threading
 import time
 import typing
 
-from glance import threads
+from glance import interrupts, threads
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome
 from glance.domain.lease import DatabaseGone, Drop, Lease, LostLease, Progress, Stalled
@@ -64,6 +64,9 @@ class ActiveRuns(RunControl):
         self._runs: dict[Lease, Run] = {}
         self._slots = StepSlots(max_workers)
         self._ended = threading.Event()
+        # No native thread leaves a step, or begins an undo, while it is being interrupted.
+        # Green threads need no lock for that, and this one lets all of them in.
+        self._lock = threads.original('threading').RLock()
 
     def begin(self, claim: Claim) -> Run:
         run = self._runs[claim.lease] = Run(
@@ -139,13 +142,15 @@ class ActiveRuns(RunControl):
         if not run.removing and not (undoing and run.cancelled):
             self._slots.begin(thread, functools.partial(self._raise_in_line, run, undoing))
         run.progress_at = time.monotonic()
-        run.at_work.add(thread)
-        if undoing:
-            run.undoing.add(thread)
+        with self._lock:
+            run.at_work.add(thread)
+            if undoing:
+                run.undoing.add(thread)
         try:
             if run.cancelled and not undoing:
                 raise errors.Cancelled  # cancel() may have come just before this thread was added
-            yield
+            with interrupts.allowed():
+                yield
         except Drop as drop:
             # A connection to the database that is interrupted is closed.
             if isinstance(drop, DatabaseGone) and thread in run.interrupted:
@@ -161,9 +166,10 @@ class ActiveRuns(RunControl):
                 # The step swallowed the error, or the thread could not be interrupted.
                 raise run.interrupted[thread]
         finally:
-            run.at_work.discard(thread)
-            run.undoing.discard(thread)
-            run.interrupted.pop(thread, None)
+            with self._lock:
+                run.at_work.discard(thread)
+                run.undoing.discard(thread)
+                run.interrupted.pop(thread, None)
             self._slots.end(thread)
 
     def waiting(self, lease: Lease) -> contextlib.AbstractContextManager[None]:
@@ -185,26 +191,23 @@ class ActiveRuns(RunControl):
         Returns what interrupt() returns.
         """
         run.cancelled = True
-        return self.interrupt(run, kind, run.doing)
+        return self.interrupt(run, kind, undos=False)
 
-    def interrupt(
-        self,
-        run: Run,
-        kind: type[BaseException],
-        only: collections.abc.Iterable[typing.Any] | None = None,
-    ) -> bool:
+    def interrupt(self, run: Run, kind: type[BaseException], *, undos: bool = True) -> bool:
         """Raise an error of this class in all threads that are inside a step of a run.
 
-        only  in these of them
+        undos  also in those that undo a step
 
-        Returns False if there is no such thread, or if one of them cannot be
-        interrupted. That one gets the error when its step returns.
+        Returns False if there is no such thread, or if one of them does not wait in a
+        way that can be interrupted. That one gets the error when it next waits, or
+        when its step returns.
         """
         raised: list[bool] = []
-        for thread in list(run.at_work if only is None else only):
-            if thread in run.at_work:  # its step may have ended meanwhile
-                run.interrupted[thread] = error = kind()
-                raised.append(threads.interrupt(thread, error))
+        for thread in list(run.at_work):
+            with self._lock:
+                if thread in (run.at_work if undos else run.doing):  # it may have left meanwhile
+                    run.interrupted[thread] = error = kind()
+                    raised.append(interrupts.interrupt(thread, error))
         return bool(raised) and all(raised)
 
     def wake(self, run: Run) -> None:
@@ -212,7 +215,7 @@ class ActiveRuns(RunControl):
         for thread in list(run.at_work):
             if run.stop is not None and self._slots.are_waiting({thread}):
                 run.interrupted[thread] = run.stop
-                threads.interrupt(thread, run.stop)
+                interrupts.interrupt(thread, run.stop)
 
     def progress(self, lease: Lease, bytes_done: int | None = None) -> None:
         run = self.get(lease)
@@ -247,11 +250,12 @@ class ActiveRuns(RunControl):
 
     def raise_if_stopped(self, lease: Lease) -> None:
         run = self.get(lease)
-        if run.stop is not None:
-            raise run.stop
-        if run.removing or threads.current() in run.undoing:
-            return  # what fails is undone to its end
-        if run.failing:
-            raise errors.TaskFailed(run.claim.message)
-        if run.cancelled:
-            raise errors.Cancelled
+        error: BaseException | None = run.stop
+        is_undoing = run.removing or threads.current() in run.undoing
+        if error is None and run.failing and not is_undoing:  # what fails is undone to its end
+            error = errors.TaskFailed(run.claim.message)
+        elif error is None and run.cancelled and not is_undoing:
+            error = errors.Cancelled()
+        if error is not None:
+            interrupts.forget()  # what the step now does to end its work is not interrupted
+            raise error

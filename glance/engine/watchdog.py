@@ -107,8 +107,9 @@ class Watchdog:
     def _cancel(self, run: Run) -> None:
         """Let a run fail at once. If one of its steps goes on all the same, drop the run.
 
-        A step may catch what interrupts it, and a native thread cannot be interrupted. What
-        such a step still does has no effect: the next claim discards it, here or elsewhere.
+        A step may catch what interrupts it, and a native thread may be in a call that cannot
+        be interrupted. What such a step still does has no effect: the next claim discards it,
+        here or elsewhere.
         """
         now = time.monotonic()
         if run.told_at is None:

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from glance import native_threads, threads
+from glance import interrupts, native_threads, threads
 from glance.domain import errors
 
 # Size in bytes from which a native thread removes a file, because that takes milliseconds.
@@ -105,7 +105,7 @@ def wait_for(
     future: native_threads.Future[_Result], on_wait: Callable[[], object], tick: float
 ) -> _Result:
     """The result of a Future. on_wait is called every tick seconds until it is there."""
-    while not future.wait(tick):
+    while not interrupts.wait(future, tick):
         on_wait()
     return future.result()
 

@@ -1,10 +1,10 @@
 """Waits while this process lacks something that it needs: see glance.domain.own_lack."""
 
 import logging
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from glance import interrupts
 from glance.domain import own_lack
 
 LOG = logging.getLogger(__name__)
@@ -33,5 +33,5 @@ def insist(function: Callable[[], _Result], on_wait: Callable[[], object]) -> _R
                     extra={'action': 'own_lack'},
                 )
                 is_logged = True
-        time.sleep(PAUSE)
+        interrupts.sleep(PAUSE)
         on_wait()

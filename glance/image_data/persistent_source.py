@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from glance import interrupts
 from glance.domain import errors
 from glance.domain.checkpoint import Checkpoint, Rest
 from glance.domain.fetch_limits import FetchLimits
@@ -258,7 +259,7 @@ class PersistentSource:
         self._listener.on_pause()
         while (left := until - time.monotonic()) > 0:
             with self._waiting:
-                time.sleep(min(left, TICK))
+                interrupts.sleep(min(left, TICK))
             self._listener.on_pause()
 
     def _final(self, error: errors.SourceFailed) -> errors.SourceFailed:

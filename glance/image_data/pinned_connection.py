@@ -5,11 +5,14 @@ they are green.
 """
 
 import dataclasses
+import errno
+import os
 import select
 import socket
 import ssl
 import time
 
+from glance import interrupts
 from glance.domain import own_lack
 from glance.image_data.proxies import Proxy, ProxyFailed
 
@@ -61,24 +64,36 @@ def connect(route: Route, seconds: float) -> socket.socket:
 
 def open_socket(route: Route, seconds: float) -> socket.socket:
     """A TCP connection to the IP address of a route."""
+    until = time.monotonic() + seconds
     family = socket.AF_INET6 if ':' in route.ip else socket.AF_INET
     connected = socket.socket(family, socket.SOCK_STREAM)
     try:
-        connected.settimeout(seconds)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if route.proxy is None:
-            connected.connect((route.ip, route.port))
+            _connect(connected, (route.ip, route.port), until)
         else:
-            _connect_to_proxy(connected, route.ip, route.proxy.port)
+            _connect_to_proxy(connected, (route.ip, route.proxy.port), until)
+        connected.settimeout(seconds)
     except BaseException:
         connected.close()
         raise
     return connected
 
 
-def _connect_to_proxy(connected: socket.socket, ip: str, port: int) -> None:
+def _connect(connected: socket.socket, address: tuple[str, int], until: float) -> None:
+    """Connect to an IP address and port before `until`. Another thread can interrupt the wait."""
+    connected.setblocking(False)
+    error = connected.connect_ex(address)
+    if error == errno.EINPROGRESS:
+        _wait(connected, until, for_reading=False)
+        error = connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
+
+
+def _connect_to_proxy(connected: socket.socket, address: tuple[str, int], until: float) -> None:
     try:
-        connected.connect((ip, port))
+        _connect(connected, address, until)
     except OSError as error:
         if own_lack.is_one(error):
             raise
@@ -112,7 +127,8 @@ def _wait(connected: socket.socket, until: float, *, for_reading: bool) -> None:
     if hasattr(select, 'poll'):  # missing in a green process; select() refuses high descriptors
         poll = select.poll()
         poll.register(connected, select.POLLIN if for_reading else select.POLLOUT)
-        is_ready = bool(poll.poll(seconds * 1000))
+        with interrupts.socket_call(connected):
+            is_ready = bool(poll.poll(seconds * 1000))
     elif for_reading:
         is_ready = any(select.select([connected], [], [], seconds))
     else:

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from glance import native_threads, threads
+from glance import interrupts, native_threads, threads
 from glance.image_data import files
 
 TURN = 8  # chunks that a stage works on before others get its thread
@@ -139,7 +139,7 @@ class PipelineStage(Generic[_Chunk]):
         with self._lock:
             self._drop_waiting()
         self.call_when_idle(idle.set_result)
-        return idle.wait(timeout)
+        return interrupts.wait(idle, timeout)
 
     def call_when_idle(self, function: Callable[[], object]) -> None:
         """Call a function when no native thread works for this stage; usually at once."""

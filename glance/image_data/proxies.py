@@ -13,6 +13,7 @@ import time
 import urllib.parse
 from typing import Any, Self
 
+from glance import interrupts
 from glance.domain import errors
 from glance.image_data.http_response import MalformedResponse, Response
 from glance.interfaces.resolver import Resolver
@@ -98,7 +99,8 @@ class _TunnelReader(io.RawIOBase):
         if seconds <= 0:
             raise TimeoutError
         self._connected.settimeout(seconds)
-        count = self._connected.recv_into(buffer)
+        with interrupts.socket_call(self._connected):
+            count = self._connected.recv_into(buffer)
         self._received += count
         if self._received > MAX_TUNNEL_HEAD:
             raise MalformedResponse('it does not end')

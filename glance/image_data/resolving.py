@@ -8,7 +8,7 @@ import _queue
 import time
 from collections.abc import Callable
 
-from glance import native_threads, threads
+from glance import interrupts, native_threads, threads
 from glance.domain import own_lack
 from glance.interfaces.resolver import Resolver
 
@@ -69,7 +69,7 @@ class SystemResolver(Resolver):
     def addresses(self, host: str, port: int) -> list[str]:
         question = self._question(host, port)
         called_at = time.monotonic()
-        while not question.answer.wait(min(PATIENCE, self._timeout)):
+        while not interrupts.wait(question.answer, min(PATIENCE, self._timeout)):
             if question.asked_at is None:
                 self._start_thread(self._most)
             elif time.monotonic() - max(called_at, question.asked_at) >= self._timeout:

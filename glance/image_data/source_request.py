@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
+from glance import interrupts
 from glance.domain import errors, own_lack
 from glance.domain.checkpoint import Rest
 from glance.domain.fetch_limits import FetchLimits
@@ -94,7 +95,8 @@ class SourceRequest:
         head = self._head(login, rest)
         fetch = self._fetch
         with self.errors_translated('before it answered'):
-            connected.sendall(head)
+            with interrupts.socket_call(connected):
+                connected.sendall(head)
             timed = _TimedReader(connected, self.limits, fetch)
             self._reader = io.BufferedReader(timed, 16384)
             return Response(self._reader)
@@ -185,6 +187,7 @@ class _TimedReader(io.RawIOBase):
         self._limits = limits
         self._on_wait = fetch.on_wait
         self._waiting = fetch.waiting
+        self._interruptible = interrupts.socket_call(connected)
         tick = fetch.limits.tick
         self._tick = max(0.01, min(tick, limits.read_timeout, limits.remaining))
         connected.settimeout(self._tick)
@@ -204,7 +207,7 @@ class _TimedReader(io.RawIOBase):
         silent = 0.0
         while True:
             try:
-                with self._waiting:
+                with self._waiting, self._interruptible:
                     return self._connected.recv_into(buffer)
             except TimeoutError:
                 silent += self._tick

@@ -7,12 +7,12 @@ already are not sent again.
 """
 
 import http
-import time
 import urllib.parse
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Self
 
+from glance import interrupts
 from glance.domain import errors
 from glance.domain.checkpoint import Rest
 from glance.domain.fetch_limits import FetchLimits
@@ -219,7 +219,7 @@ class Source:
         """Do not read for some seconds. They count as time in which the source was waited for."""
         if not self._ended:
             with self._fetch.waiting:
-                time.sleep(seconds)
+                interrupts.sleep(seconds)
             self._request.limits.received(0, seconds)
 
     def read(self, most: int) -> bytes:

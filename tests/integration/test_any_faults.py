@@ -165,5 +165,6 @@ def test_any_faults_end_in_exact_bytes_or_leave_nothing(quick, web):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_very_many_faults_end_in_exact_bytes_or_leave_nothing(quick, web):
     explore(quick, web, 1500)

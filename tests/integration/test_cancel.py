@@ -1,5 +1,9 @@
-"""A cancel amid whatever an import may wait for. Only the cancel can end these waits."""
+"""A cancel amid whatever an import may wait for. Only the cancel can end these waits.
 
+With GLANCE_THREADS=native, as under uWSGI and gunicorn, all of it holds for native threads.
+"""
+
+import contextlib
 import errno
 import socket
 import threading
@@ -56,12 +60,18 @@ def cancelled(service, task_id, reason='enough'):
     return service.ended(task_id)
 
 
-def check(service, task):
+def check(service, task, *, is_interrupted=True):
+    """is_interrupted  whether the wait itself ends; else the run is dropped, and a later claim
+    discards what there is
+    """
     assert (task['status'], task['message']) == ('failure', 'The task was cancelled on request.')
     assert (task['cancelled'], task['cancel_reason']) == (True, 'enough')
     assert task['created_at'] <= task['cancelled_at'] <= task['updated_at']
     assert service.files() == []
     assert service.call('GET', '/v2/images').json['images'] == []
+    events = service.call('GET', f'/v2/tasks/{task["id"]}/events').json['events']
+    claims = {event.get('attempt') for event in events} - {None}
+    assert not is_interrupted or claims <= {1}, events
 
 
 def until(true):
@@ -106,6 +116,19 @@ def test_a_source_that_does_not_answer(make_service, web, executor):
     check(service, cancelled(service, task_id))
 
 
+@contextlib.contextmanager
+def waiting_to_be_fetched(make_service, executor, address, **options):
+    """An import, when its fetch has begun. Gives the service and the id of the task."""
+    port = int(address.rpartition(':')[2].partition('/')[0])
+    service = make_service(
+        executor, import_filtering_opts=PATIENT | {'allowed_ports': [port]} | options
+    ).start()
+    task_id = service.import_(address).json['id']
+    runs = toolbox.current().runs
+    until(lambda: any(run.progress.step == 1 and run.at_work for run in runs))
+    yield service, task_id
+
+
 @pytest.mark.parametrize('executor', EXECUTORS)
 def test_a_source_that_does_not_accept_a_connection(make_service, executor):
     with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
@@ -114,14 +137,34 @@ def test_a_source_that_does_not_accept_a_connection(make_service, executor):
         for client in (first, second):  # they fill its queue: whoever comes then waits
             client.setblocking(False)
             client.connect_ex(deaf.getsockname())
-        port = deaf.getsockname()[1]
-        service = make_service(
-            executor, import_filtering_opts=PATIENT | {'allowed_ports': [port]}
-        ).start()
-        task_id = service.import_(f'http://127.0.0.1:{port}/a').json['id']
-        runs = toolbox.current().runs
-        until(lambda: any(run.progress.step == 1 and run.at_work for run in runs))
-        check(service, cancelled(service, task_id))
+        address = f'http://127.0.0.1:{deaf.getsockname()[1]}/a'
+        with waiting_to_be_fetched(make_service, executor, address) as (service, task_id):
+            check(service, cancelled(service, task_id))
+
+
+@pytest.mark.parametrize('executor', EXECUTORS)
+@pytest.mark.parametrize('through', ['source', 'proxy'])
+def test_one_that_accepts_a_connection_and_says_nothing(make_service, executor, through):
+    """It agrees to no secure connection, or opens no tunnel to the source."""
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        place = f'127.0.0.1:{silent.getsockname()[1]}'
+        proxy = {'proxy': f'http://{place}'} if through == 'proxy' else {}
+        address = f'https://{place}/a'
+        with (
+            waiting_to_be_fetched(make_service, executor, address, **proxy) as (service, task),
+            silent.accept()[0] as accepted,
+        ):
+            accepted.recv(1)  # now it waits for an answer
+            check(service, cancelled(service, task))
+
+
+@pytest.mark.parametrize('executor', EXECUTORS)
+def test_the_wait_for_the_next_try(make_service, web, executor):
+    web.pages['/a'] = Answer(status=503, headers=[('Retry-After', '600')])
+    times = {'retry_delay_max': 600, 'retry_timeout': 3600}
+    with waiting_to_be_fetched(make_service, executor, f'{web.url}/a', **times) as (service, task):
+        until(lambda: web.requests)
+        check(service, cancelled(service, task))
 
 
 @pytest.mark.parametrize('executor', EXECUTORS)
@@ -155,8 +198,7 @@ def test_bytes_that_wait_to_be_hashed(make_service, web, gate, executor):
     task_id = service.import_(f'{web.url}/a').json['id']
     until(lambda: any(run.progress.step == 1 for run in toolbox.current().runs))
     until(lambda: service.files())
-    task = cancelled(service, task_id)
-    check(service, task)
+    check(service, cancelled(service, task_id), is_interrupted=False)
 
 
 class SlowDisk(Disk):
@@ -183,7 +225,7 @@ def test_a_copy_to_a_store(make_service, web, gate, tmp_path, executor):
     service = make_service(executor, replacements={'stores': {'slow': store}}).start()
     task_id = service.import_(f'{web.url}/a').json['id']
     until(gate.entered.is_set)
-    check(service, cancelled(service, task_id))
+    check(service, cancelled(service, task_id), is_interrupted=False)
     gate.open()
     until(lambda: service.files() == [])
 

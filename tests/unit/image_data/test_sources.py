@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from glance import interrupts, threads
 from glance.domain import errors
 from glance.domain.fetch_limits import FetchLimits
 from glance.domain.import_filter import ImportFilter
@@ -281,6 +282,30 @@ def test_who_waits_for_a_silent_source_is_asked_whether_to_go_on(web):
 
     with pytest.raises(HandBack):
         opened(web.url + '/a', web, on_wait=on_wait, tick=0.01)
+
+
+def test_who_waits_for_a_silent_source_is_interrupted_at_once(web):
+    """Its own look, whether to go on, comes only after the longest wait of a test."""
+    web.pages['/a'] = Silence()
+    fetching, raised = [], []
+
+    def fetch():
+        with interrupts.allowed():
+            fetching.append(threads.current())
+            try:
+                opened(web.url + '/a', web, read_timeout=1200, tick=600)
+            except HandBack as error:
+                raised.append(error)
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    pause = threading.Event()
+    while not web.requests:
+        pause.wait(0.01)
+    stop = HandBack()
+    interrupts.interrupt(fetching[0], stop)
+    thread.join(10)
+    assert raised == [stop]
 
 
 def test_a_wait_that_ends_goes_on_where_it_was(web):

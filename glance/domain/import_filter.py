@@ -6,6 +6,7 @@ addresses that verify() returned.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import ipaddress
 import re
@@ -61,6 +62,33 @@ class Resolver(typing.Protocol):
     def addresses(self, host: str, port: int) -> list[str]: ...
 
 
+class ManyResolver(typing.Protocol):
+    """The same for verify_all()."""
+
+    def addresses_of_all(
+        self, places: collections.abc.Sequence[tuple[str, int]], *, within: float
+    ) -> list[list[str]]: ...
+
+
+class _NotKnown(Exception):
+    """Raised for a host that was not looked up yet."""
+
+
+class _Known:
+    """A resolver that knows the hosts that were looked up, and keeps which others it was asked."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, int], list[str]] = {}
+        self.asked: list[tuple[str, int]] = []
+
+    def addresses(self, host: str, port: int) -> list[str]:
+        if (host, port) not in self.known:
+            if (host, port) not in self.asked:
+                self.asked.append((host, port))
+            raise _NotKnown
+        return self.known[host, port]
+
+
 class _Unresolved(ValueError):
     """Raised for a host without an address."""
 
@@ -112,6 +140,25 @@ class ImportFilter:
             if isinstance(fact, _Unresolved):
                 kind = errors.SourceUnresolved
             raise kind(f'{mask(url)} does not pass filtering: {fact}.') from None
+
+    def verify_all(
+        self, urls: collections.abc.Iterable[str], resolver: ManyResolver, *, within: float
+    ) -> None:
+        """Raises what verify() raises for a URL that does not pass.
+
+        within  seconds that all look-ups together may take; they are done side by side
+
+        A URL that is refused without a look-up is told before any is begun.
+        """
+        urls, names = list(urls), _Known()
+        for url in urls:
+            with contextlib.suppress(_NotKnown):
+                self.verify(url, names)
+        if names.asked:
+            found = resolver.addresses_of_all(names.asked, within=within)
+            names.known = dict(zip(names.asked, found, strict=True))
+            for url in urls:
+                self.verify(url, names)
 
     def ignored(self) -> list[str]:
         """A sentence for each list that has no effect; it is logged at the start."""

@@ -11,6 +11,10 @@ from glance.flows import import_tools, step_calls, steps
 from glance.interfaces.flow import Flow
 from glance.interfaces.task_type import ApiService, Plan, TaskType
 
+# Seconds that a POST waits for the addresses of its sources. A name server that is gone takes the
+# system five until it asks the next one.
+LOOK_UP_TIMEOUT = 10.0
+
 STEPS = (steps.CreateRecord(), steps.Fetch(), steps.Check(), steps.Store(), steps.Finish())
 
 
@@ -48,11 +52,12 @@ class ImportImage(TaskType):
 
     def plan(self, given: dict[str, typing.Any], caller: Caller, service: ApiService) -> Plan:
         work = imports.parse(given, service.limits, by=caller, store=service.default_store)
-        for url in work.import_from:
-            try:
-                service.import_filter.verify(url, service.resolver)
-            except errors.SourceRefused as error:
-                raise type(error)(f'"input.import_from": {error}') from None
+        try:
+            service.import_filter.verify_all(
+                work.import_from, service.resolver, within=LOOK_UP_TIMEOUT
+            )
+        except errors.SourceRefused as error:
+            raise type(error)(f'"input.import_from": {error}') from None
         return Plan(work.as_dict(), work.image_id, [service.images.absence(work.image_id)])
 
     def tools(self, conf: typing.Any) -> import_tools.ImportTools:

@@ -6,10 +6,10 @@ So others do not wait for its end: who waits too long for a thread gets a furthe
 
 import _queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from glance import interrupts, native_threads, threads
-from glance.domain import own_lack
+from glance.domain import errors, own_lack
 from glance.interfaces.resolver import Resolver
 
 USUAL_THREADS = 4
@@ -75,6 +75,24 @@ class SystemResolver(Resolver):
             elif time.monotonic() - max(called_at, question.asked_at) >= self._timeout:
                 return []
         return question.answer.result()
+
+    def addresses_of_all(
+        self, places: Sequence[tuple[str, int]], *, within: float
+    ) -> list[list[str]]:
+        questions = [self._question(host, port) for host, port in places]
+        until = time.monotonic() + min(within, self._timeout)
+        while open_ := [one for one in questions if not one.answer.done()]:
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            if not interrupts.wait(open_[0].answer, min(PATIENCE, left)):
+                for _ in [one for one in open_ if one.asked_at is None]:
+                    self._start_thread(self._most)
+        if any(one.asked_at is None for one in open_):
+            raise errors.Unavailable(
+                'Too many host names are being looked up at this moment; try again later.'
+            )
+        return [[] if one in open_ else one.answer.result() for one in questions]
 
     def _question(self, host: str, port: int) -> _Question:
         known = self._open.get((host, port))

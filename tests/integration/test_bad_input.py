@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from glance import threads
+from glance.image_data.resolving import SystemResolver
 from glance.testing import images
 from glance.testing.source_server import Answer
 
@@ -210,3 +212,26 @@ def test_what_is_filtered_by_the_time_that_is_shown_is_found(make_service, web, 
             assert not found(f'{comparison}:{shown}'), comparison
     for far in ('0001-01-01T00:00:00Z', '9999-12-31T23:59:59Z'):
         assert found(far) == []
+
+
+@pytest.mark.parametrize(('addresses', 'status'), [(['127.0.0.1'], 201), ([], 400)])
+def test_the_names_of_mirrors_are_looked_up_side_by_side(make_service, web, addresses, status):
+    """One after another, ten names that nobody answers for would hold a POST for minutes."""
+    all_at_once = threads.original('threading').Barrier(10, timeout=60)
+
+    def look_up(_host, _port):
+        all_at_once.wait()
+        return addresses
+
+    names = [f'mirror{number}.example' for number in range(10)]
+    service = make_service(
+        import_filtering_opts={'allowed_hosts': names},
+        task={'conduct': False},
+        replacements={'resolver': SystemResolver(look_up=look_up, timeout=120)},
+    )
+    answer = service.post(with_source([f'http://{name}:{web.port}/a' for name in names]))
+    assert answer.status_int == status
+    assert status == 201 or 'its host mirror0.example cannot be resolved' in answer.text
+    assert [task['status'] for task in service.call('GET', '/v2/tasks').json['tasks']] == (
+        ['pending'] if status == 201 else []
+    )

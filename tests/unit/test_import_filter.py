@@ -177,6 +177,36 @@ def test_an_address_in_standard_spelling_is_not_resolved_but_checked(address):
     assert names.asked == []
 
 
+class Together(Names):
+    """Counts how often it is asked."""
+
+    def __init__(self, **known):
+        super().__init__(**known)
+        self.times = []
+
+    def addresses_of_all(self, places, *, within):
+        self.times.append((places, within))
+        return [self.addresses(host, port) for host, port in places]
+
+
+def test_several_sources_are_looked_up_together_and_each_is_checked():
+    names = Together(a_example=['8.8.8.8'], b_example=['10.0.0.1'])
+    urls = ['http://a.example/1', 'http://a.example/2', 'https://8.8.4.4/', 'https://a.example/']
+    ImportFilter().verify_all(urls, names, within=7)
+    assert names.times == [([('a.example', 80), ('a.example', 443)], 7)]
+    with pytest.raises(errors.SourceRefused, match='not public'):
+        ImportFilter().verify_all([*urls, 'http://b.example/'], names, within=7)
+    with pytest.raises(errors.SourceUnresolved, match=r'c\.example cannot be resolved'):
+        ImportFilter().verify_all([*urls, 'http://c.example/'], names, within=7)
+
+
+def test_what_is_refused_without_a_look_up_is_told_before_one():
+    names = Together()
+    with pytest.raises(errors.SourceRefused, match='ftp'):
+        ImportFilter().verify_all(['http://a.example/', 'ftp://a.example/'], names, within=7)
+    assert names.times == []
+
+
 def test_a_listed_host_may_have_any_address():
     names = Names(mirror_lan=['10.0.0.5'])
     assert passes('http://mirror.lan/a', names, allowed_hosts=['MIRROR.lan.']).addresses == (

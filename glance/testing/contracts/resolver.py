@@ -26,3 +26,10 @@ class ResolverContract:
 
     def test_an_unknown_name_has_no_addresses(self) -> None:
         assert self.make_resolver().addresses(self.unknown_name, 80) == []
+
+    def test_several_names_are_answered_in_order(self) -> None:
+        resolver = self.make_resolver()
+        places = [(self.unknown_name, 80), (self.known_name, 80), (self.known_name, 81)]
+        found = resolver.addresses_of_all(places, within=60)
+        assert [bool(addresses) for addresses in found] == [False, True, True]
+        assert set(found[1]) == set(resolver.addresses(self.known_name, 80))

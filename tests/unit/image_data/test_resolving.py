@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from glance import threads
+from glance.domain import errors
 from glance.domain.import_filter import ImportFilter
 from glance.image_data.resolving import SystemResolver
 
@@ -89,6 +90,30 @@ def test_a_name_is_found_while_others_are_not_answered_for(dns, asking):
     assert silent == [[]] * 8
     dns.over.set()
     wait_until(lambda: silent == [[['192.0.2.1']]] * 8)
+
+
+def test_several_names_are_looked_up_side_by_side():
+    all_at_once = threads.original('threading').Barrier(10, timeout=60)
+
+    def look_up(host, port):
+        all_at_once.wait()
+        return [f'192.0.2.{host}']
+
+    places = [(str(number), 80) for number in range(10)]
+    found = SystemResolver(look_up=look_up).addresses_of_all([*places, places[0]], within=60)
+    assert found == [[f'192.0.2.{number}'] for number in (*range(10), 0)]
+
+
+def test_several_names_take_no_longer_than_they_may(dns):
+    resolver = SystemResolver(timeout=120, look_up=dns.look_up)
+    places = [('silent-1', 80), ('good', 80), ('silent-2', 80)]
+    assert resolver.addresses_of_all(places, within=0.5) == [[], ['192.0.2.1'], []]
+
+
+def test_who_gets_no_thread_in_time_is_told_that_it_is_not_his_name(dns):
+    resolver = SystemResolver(usual=1, most=1, timeout=120, look_up=dns.look_up)
+    with pytest.raises(errors.Unavailable, match='try again later'):
+        resolver.addresses_of_all([('silent', 80), ('good', 80)], within=0.1)
 
 
 def test_all_who_ask_for_a_name_meanwhile_get_the_one_answer(dns, asking):

@@ -122,3 +122,23 @@ def test_an_import_that_was_killed_twice_tells_all_of_it(start, web, faltering, 
         SIZE,
         SIZE,
     )
+
+
+@pytest.mark.parametrize('executor', OPTIONS)
+def test_an_end_that_a_kill_has_lost_is_undone_with_its_step(start, web, executor):
+    """An executor that saves finished steps writes their ends with them, so none is lost."""
+    web.pages['/image'] = b'bits'
+    dying = start(fail_point='before-do-check', **OPTIONS[executor]).await_ready()
+    task_id = dying.import_(f'{web.url}/image')
+    assert dying.exit_status() == -KILL
+    api = start(**OPTIONS[executor]).await_ready()
+    assert api.ended(task_id)['status'] == 'success'
+    told, _events = story(api, task_id)
+    api.signal(TERM)
+    assert api.exit_status() == 0
+    if executor == 'taskflow':
+        assert 'step.done fetch' in told[1]
+        again = ['claim.resumed', *whole('check', 'store', 'finish')]
+    else:
+        again = ['claim.discarded', *whole('create-record', 'fetch', 'check', 'store', 'finish')]
+    assert told[2] == ['claim.begun', *again, 'task.success']

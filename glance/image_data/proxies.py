@@ -88,6 +88,7 @@ class _TunnelReader(io.RawIOBase):
 
     def __init__(self, connected: socket.socket, until: float) -> None:
         self._connected = connected
+        self._interruptible = interrupts.socket_call(connected)
         self._until = until
         self._received = 0
 
@@ -99,7 +100,7 @@ class _TunnelReader(io.RawIOBase):
         if seconds <= 0:
             raise TimeoutError
         self._connected.settimeout(seconds)
-        with interrupts.socket_call(self._connected):
+        with self._interruptible:
             count = self._connected.recv_into(buffer)
         self._received += count
         if self._received > MAX_TUNNEL_HEAD:

@@ -790,7 +790,7 @@ def test_framing_that_is_not_plain_is_refused(web, line, fact):
 def test_the_head_of_a_proxy_is_read_as_strictly(web, proxied, head, said):
     web.pages['images.example:443'] = Raw(head)
     with pytest.raises(errors.SourceUnreachable) as caught:
-        proxied('https://images.example/a')
+        proxied('https://images.example/a', connect_timeout=60)  # a head is read byte by byte
     assert said in str(caught.value)
 
 

@@ -40,7 +40,7 @@ class TaskExecutor(ConductedExecutor):
                     'worker-based: workers read and write the results of steps in the database. '
                     'Choose persistence = sql.'
                 )
-            configured.broker(conf.taskflow_workers)
+            configured.broker(conf.taskflow_workers).verify()
         processes = conf.workers if processes is None else processes
         if persistence != 'sql' and processes > 1:
             raise errors.ConfigError(

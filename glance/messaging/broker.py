@@ -13,6 +13,12 @@ from glance.domain import errors
 
 TRANSPORTS = {'redis': ('redis', 'rediss'), 'amqp': ('amqp', 'amqps', 'pyamqp')}
 
+# How the clients of the brokers name an error that no second attempt will cure.
+REFUSALS = {
+    *('AuthenticationError', 'AuthorizationError', 'NoPermissionError'),  # Redis
+    *('AccessRefused', 'NotAllowed'),  # AMQP
+}
+
 QUEUE_TIME = 60  # seconds after which a queue goes that no process reads
 
 
@@ -69,13 +75,28 @@ class Broker:
         """
         connection = self.connect()
         try:
-            connection.connect()
+            # One attempt, and no pause: kombu's own connect() would make two, 2 s apart.
+            connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
             yield connection
         except BaseException:
             self._abandon(connection)
             raise
         else:
             connection.close()
+
+    def verify(self) -> None:
+        """Raises ConfigError if the broker refuses this address; not if it is only away."""
+        try:
+            with self.connected():
+                return
+        except Exception as error:
+            if not REFUSALS.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+                parts = urllib.parse.urlsplit(self.url)
+                raise errors.ConfigError(
+                    f'The message broker of [taskflow_workers] address at {parts.hostname} '
+                    f'refuses its user, password or place: {error}'
+                ) from None
+            # The link tries again, and says what is wrong.
 
     def _abandon(self, connection: Connection) -> None:
         if self.transport == 'redis':

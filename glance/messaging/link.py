@@ -17,6 +17,7 @@ from kombu.messaging import Producer
 from glance.domain import remote_steps
 from glance.domain.remote_steps import Message, NotOurs
 from glance.messaging.broker import Broker
+from glance.messaging.outage import OutageLog
 from glance.threads import StandingThread
 
 LOG = logging.getLogger(__name__)
@@ -26,8 +27,7 @@ ECHO_EVERY = 1.0  # seconds between two messages of a process to itself
 # through a broken network may look healthy for hours.
 ECHO_TIMEOUT = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts to connect
-AWAY_AFTER = 8.0  # seconds without an echo after which an outage is one to tell of again
-REMIND_EVERY = 60.0  # seconds between two log lines on it
+SILENT_AFTER = 4.0  # seconds without an echo after which the broker counts as silent
 LONGEST_MESSAGE = 256 * 1024  # bytes
 MOST_WAITING = 10000  # messages that wait to be sent; the oldest is dropped then
 
@@ -92,8 +92,7 @@ class Link:
         self._stopping = threading.Event()
         self._echo_heard = threading.Condition()
         self._echoed_at = self._opened_at = float('-inf')
-        self._started_at = time.monotonic()
-        self._reminded_at = float('-inf')
+        self._outage = OutageLog()
         self._threads: list[StandingThread] = []
 
     def start(self) -> None:
@@ -132,13 +131,15 @@ class Link:
         with self._echo_heard:
             return self._echo_heard.wait_for(lambda: self._echoed_at >= asked, timeout)
 
-    def _put(self, address: str | None, data: dict[str, typing.Any]) -> None:
-        self.counts['unsent'] += self._outbox.put(address, data)
+    def _put(
+        self, address: str | None, data: dict[str, typing.Any], *, first: bool = False
+    ) -> None:
+        self.counts['unsent'] += self._outbox.put(address, data, first=first)
 
     # ---------------------------------------------------------------- reading
 
     def _read_loop(self) -> None:
-        self._again(self._read, 'read')
+        self._again(self._read)
 
     def _read(self) -> None:
         """Read until the connection breaks or the link stops."""
@@ -159,8 +160,7 @@ class Link:
                 if now - echo_at >= ECHO_EVERY:
                     echo_at = now
                     self._outbox.put(self.address, {'echo': now}, first=True)
-                    if now - max(self._echoed_at, self._opened_at) > self._echo_timeout:
-                        raise ConnectionError('no message of this process came back')
+                    self._require_echo(self._opened_at)
                 try:
                     connection.drain_events(timeout=ECHO_EVERY / 2)
                 except TimeoutError:
@@ -204,6 +204,7 @@ class Link:
         if not isinstance(sent, float) or sent > time.monotonic():
             raise NotOurs('it is an echo of nothing that was sent')
         self.counts['echo'] += 1
+        self._outage.heard(sent)
         with self._echo_heard:
             self._echoed_at = max(self._echoed_at, sent)
             self._echo_heard.notify_all()
@@ -215,7 +216,7 @@ class Link:
     # ---------------------------------------------------------------- writing
 
     def _write_loop(self) -> None:
-        self._again(self._write, 'write')
+        self._again(self._write)
 
     def _write(self) -> None:
         """Send what waits until the connection breaks or the link stops."""
@@ -227,10 +228,8 @@ class Link:
             opened_at = time.monotonic()
             while (item := self._outbox.get()) is not None:
                 address, data = item
-                if time.monotonic() - max(self._echoed_at, opened_at) > self._echo_timeout:
-                    self._outbox.put(address, data, first=True)
-                    raise ConnectionError('no message of this process came back')
                 try:
+                    self._require_echo(opened_at)
                     producer.publish(
                         json.dumps(data, separators=(',', ':')),
                         exchange=everyone.name if address is None else '',
@@ -240,43 +239,31 @@ class Link:
                         **_JSON,
                     )
                 except BaseException:
-                    self.counts['unsent'] += 1
+                    # It may come twice now. Whoever gets it recognises it by its id.
+                    self._put(address, data, first=True)
                     raise
             self._stopping.set()
 
     # ------------------------------------------------------------- connecting
 
-    def _again(self, work: collections.abc.Callable[[], None], what: str) -> None:
+    def _again(self, work: collections.abc.Callable[[], None]) -> None:
         """Call work() until the link stops, however it ends."""
         pause = FIRST_PAUSE
-        said = False
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 work()
             except Exception as error:  # kombu lets errors of many libraries pass
                 if time.monotonic() - began > self._echo_timeout:
-                    pause, said = FIRST_PAUSE, False
-                if not said:
-                    LOG.warning(
-                        'The message broker does not answer (%s): %s; trying again',
-                        what,
-                        str(error) or type(error).__name__,
-                        extra={'action': 'broker_away'},
-                    )
-                    said = True
-                self._remind()
+                    pause = FIRST_PAUSE
+                self._outage.trouble(str(error) or type(error).__name__)
                 self._stopping.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _remind(self) -> None:
-        """Log now and then for how long no message has come back."""
-        now = time.monotonic()
-        away = now - max(self._echoed_at, self._started_at)
-        if away > AWAY_AFTER and now - self._reminded_at > REMIND_EVERY:
-            self._reminded_at = now
-            LOG.warning(
-                'The message broker has been away for %d seconds',
-                away,
-                extra={'action': 'broker_away'},
-            )
+    def _require_echo(self, opened_at: float) -> None:
+        """Raises ConnectionError if a connection that looks healthy has been silent for long."""
+        silent = time.monotonic() - max(self._echoed_at, opened_at)
+        if silent > self._echo_timeout:
+            raise ConnectionError('no message of this process came back')
+        if silent > SILENT_AFTER:
+            self._outage.trouble('it is silent')

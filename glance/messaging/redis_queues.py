@@ -10,12 +10,19 @@ import typing
 
 from kombu.transport import redis
 from kombu.utils.json import dumps
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from glance.messaging.broker import QUEUE_TIME
 
 
 class Channel(redis.Channel):
     """Redis forgets a list QUEUE_TIME seconds after its last message, read or not."""
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, typing.Any]:
+        # A call fails at the first error: it is the link that tries again, and tells of it.
+        parameters: dict[str, typing.Any] = super()._connparams(asynchronous)
+        return parameters | {'retry': Retry(NoBackoff(), 0)}
 
     def _put(self, queue: str, message: typing.Any, **_kwargs: object) -> None:
         # The channel has a client; kombu would make another for each message.

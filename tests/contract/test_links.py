@@ -5,10 +5,12 @@ import json
 import pickle
 import threading
 import time
+import urllib.parse
 import uuid
 
 import pytest
 
+from glance.domain import errors
 from glance.domain.remote_steps import Beat, Heard, Order, Question, to_wire
 from tests import brokers
 from tests.process.relay import Relay
@@ -38,6 +40,14 @@ class Inbox:
     def await_message(self, wanted):
         with self._changed:
             assert self._changed.wait_for(lambda: wanted in self.messages, PATIENCE), wanted
+
+    def await_messages(self, wanted, other):
+        """Wait until each is here, or in another inbox."""
+        until = time.monotonic() + PATIENCE
+        while missing := [one for one in wanted if one not in self.messages + other.messages]:
+            assert time.monotonic() < until, missing
+            with self._changed:
+                self._changed.wait(0.05)
 
 
 class LinkContract:
@@ -150,19 +160,71 @@ class LinkContract:
         other.send_to_all(Question())
         inbox.await_message(Question())
 
-    def test_a_link_comes_back_after_the_broker_was_silent(self):
+    def test_a_link_comes_back_after_the_broker_was_silent(self, caplog):
+        caplog.set_level('INFO', 'glance.messaging')
         relay = self.relay()
         through = Broker(self.transport, self.url_through(relay), self.where.exchange, timeout=1)
         link = Link(through, uuid.uuid4().hex, lambda message: None, echo_timeout=1)
         link.start()
         self.stack.callback(link.stop)
         assert link.wait_for_echo(PATIENCE)
+
+        def await_said(*actions):
+            until = time.monotonic() + PATIENCE
+            while (said := [record.action for record in caplog.records]) != list(actions):
+                assert time.monotonic() < until, said
+                link.wait_for_echo(0.1)
+
         relay.silence()
-        assert not link.wait_for_echo(4)  # long enough for some attempts to connect
+        await_said('broker_away')
+        assert not link.wait_for_echo(3)  # long enough for some attempts to connect
         relay.cut()  # what it has not passed on is lost
         relay.speak()
         relay.mend()
-        assert link.wait_for_echo(PATIENCE)
+        await_said('broker_away', 'broker_back')
+
+    def test_a_message_that_met_an_outage_is_sent_after_it(self):
+        relay = self.relay()
+        through = Broker(self.transport, self.url_through(relay), self.where.exchange)
+        one, _ = self.link(through)
+        other, inbox = self.link()
+        relay.cut()
+        sent = [Heard(str(uuid.uuid4())) for _ in range(5)]
+        for message in sent:
+            one.send(other.address, message)
+        relay.mend()
+        for message in sent:
+            inbox.await_message(message)
+
+    @pytest.mark.parametrize('secret', ['wrong', ''])
+    def test_a_wrong_password_is_told_in_one_sentence(self, secret):
+        parts = urllib.parse.urlsplit(self.where.url)
+        place = f'somebody:{secret}@{parts.hostname}:{parts.port}{parts.path}'
+        refused = Broker(self.transport, f'{parts.scheme}://{place}', self.where.exchange)
+        with pytest.raises(errors.ConfigError, match=r'\[taskflow_workers\] address') as raised:
+            refused.verify()
+        assert not secret or secret not in str(raised.value).split()
+        self.broker.verify()
+
+    def test_a_broker_that_is_away_is_not_refused(self):
+        relay = self.relay()
+        relay.cut()
+        Broker(self.transport, self.url_through(relay), self.where.exchange).verify()
+
+    def test_two_of_one_name_do_not_take_the_messages_of_others(self):
+        """Names are unique. Should two be equal, each message reaches one or both of them."""
+        name, inboxes = uuid.uuid4().hex, [Inbox(), Inbox()]
+        for inbox in inboxes:
+            link = Link(self.broker, name, inbox.add)
+            link.start()
+            self.stack.callback(link.stop)
+            assert link.wait_for_echo(PATIENCE)
+        other, third = self.link()
+        sent = [Heard(str(uuid.uuid4())) for _ in range(20)]
+        for message in sent:
+            other.send(link.address, message)
+        inboxes[0].await_messages(sent, inboxes[1])
+        assert third.messages == []
 
     def test_a_link_starts_while_the_broker_is_away(self):
         relay = self.relay()

@@ -30,8 +30,8 @@ class Worker:
     def __init__(self, conf: cfg.ConfigOpts, folders: Folders, parts: SharedComponents) -> None:
         self.database = parts.database
         self._queue = parts.queue
-        self._claims = WorkerClaims(parts.database)
         self._holder = LeaseHolder.register(folders.run)
+        self._claims = WorkerClaims(parts.database, self._holder.name)
         self._dead_holders = DeadHolderWatch(parts.queue, self._holder)
         options = conf.taskflow_workers
         executor = conf.taskflow_executor

@@ -9,6 +9,7 @@ from glance.db import fence
 from glance.db.models import task_queue
 from glance.db.sessions import Database
 from glance.domain.entry import UNKNOWN_HOLDER, Claim, Held
+from glance.domain.events import PendingEvents
 from glance.domain.lease import Lease, LostLease, Progress
 
 _c = task_queue.c
@@ -21,10 +22,14 @@ _SELECT_LEASES = sa.select(_c.task_id, _c.lease, _c.cancel_requested).where(
 
 
 class WorkerClaims:
-    """The claims of other processes, for those who do steps of them."""
+    """The claims of other processes, for those who do steps of them.
 
-    def __init__(self, database: Database) -> None:
+    name  of this process, for the timeline of the tasks
+    """
+
+    def __init__(self, database: Database, name: str | None = None) -> None:
         self._database = database
+        self._name = name
 
     def read(self, lease: Lease) -> Claim:
         """The claim of a lease as its holder has it. Raises LostLease if there is none.
@@ -41,7 +46,7 @@ class WorkerClaims:
         if row is None:
             raise LostLease(str(lease))
         return Claim(
-            lease=lease,
+            lease=Lease(lease.task_id, lease.number, PendingEvents(self._name)),
             type=row.type,
             flow_version=row.flow_version,
             work=json.loads(row.work),
@@ -55,6 +60,11 @@ class WorkerClaims:
             deaths=row.deaths,
             last_death=row.last_death,
         )
+
+    def tell(self, lease: Lease) -> None:
+        """Write what steps of a run have told, if no other write follows. Raises Drops."""
+        if lease.events.due:
+            fence.write(self._database, lease, lambda _connection: None)
 
     def held(self, leases: collections.abc.Iterable[Lease]) -> list[Held]:
         """The present leases of the same tasks, and which of them are to be cancelled."""

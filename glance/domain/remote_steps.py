@@ -39,6 +39,7 @@ class Ending(enum.StrEnum):
     FAILED = 'failed'  # the reason is in the entry
     DATABASE_GONE = 'database-gone'  # the worker cannot reach the database
     HANDED_BACK = 'handed-back'  # the worker stops, lacks something, or has lost the lease
+    STUCK = 'stuck'  # the task is cancelled, and the step goes on all the same
     REFUSED = 'refused'  # the worker does not know this step or this lease
 
 

@@ -54,6 +54,7 @@ class RemoteTaskExecutor(InlineTaskExecutor):
             return future
         self._logbook.begin()
         self._runs.begun(self._claim.lease, task.name)
+        self._claim.lease.events.begun.add(task.name)  # the worker tells it; an undo must know
         sent = StepFuture(self, task)
         self._sent.append(sent)
         self._remote.submit(self._claim.lease, task.name).add_done_callback(sent.take)
@@ -81,6 +82,8 @@ class RemoteTaskExecutor(InlineTaskExecutor):
                 raise errors.TaskFailed(message)
         elif ending is Ending.DATABASE_GONE:
             raise DatabaseGone('a worker does not reach it')
+        elif ending is Ending.STUCK:  # undone by the next claim, which has another lease number
+            raise WorkerGaveUp
         if self._runs.get(lease).cancelled:  # no worker had it yet
             cancelled = errors.Cancelled()
             if self._queue.fail(lease, str(cancelled))[0] == Outcome.SUCCESS:

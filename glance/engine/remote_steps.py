@@ -32,6 +32,13 @@ LOG = logging.getLogger(__name__)
 
 TICK = 0.5  # seconds between two looks at silent workers and stopped runs
 ECHO_LIMIT = 2.0  # seconds; with an older echo, the silence of others proves nothing
+# With an echo as old as this, the broker is away. Afterwards, workers get RECONNECT_TIME to
+# come back: an attempt to connect takes 5 s at most, and the pause before it 1 s.
+AWAY_LIMIT = 4.0
+RECONNECT_TIME = 7.0
+# Seconds after which an order is sent again that its worker does not speak of. It is the same
+# sending: a worker that has it already does nothing.
+RESEND_AFTER = 1.5
 REMIND_EVERY = 60.0  # seconds between two log lines on missing workers
 
 Future = concurrent.futures.Future[Ending]
@@ -53,6 +60,7 @@ class _Sending:
 
     worker  its address, once there is one
     missed  seconds in which this worker could be heard and did not name this step
+    repeat  of these, when the order is sent again
     """
 
     lease: Lease
@@ -61,6 +69,7 @@ class _Sending:
     id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
     worker: str | None = None
     missed: float = 0.0
+    repeat: float = RESEND_AFTER
 
 
 class RemoteSteps:
@@ -82,7 +91,7 @@ class RemoteSteps:
         self._earlier: dict[Lease, str] = {}  # who did the step before
         self._wake = threading.Event()
         self._stopping = False
-        self._reminded_at = float('-inf')
+        self._reminded_at = self._outage_at = float('-inf')
         self._link: Link
         self._thread: StandingThread | None = None
 
@@ -135,7 +144,7 @@ class RemoteSteps:
             sending = self._sendings.get(sending_id)
             if sending is None or sending.worker != beat.worker:
                 continue
-            sending.missed = 0.0
+            sending.missed, sending.repeat = 0.0, RESEND_AFTER
             if moved >= 0:
                 self._note_progress(sending.lease, moved)
 
@@ -168,10 +177,17 @@ class RemoteSteps:
             elapsed, looked_at = min(now - looked_at, 2 * TICK), now
             with self._lock:
                 self._drop_stopped()
-                if self._link.echo_age() <= ECHO_LIMIT:
+                if self._can_hear(now):
                     self._look_for_lost(elapsed)
                 self._assign_waiting()
                 self._remind(now)
+
+    def _can_hear(self, now: float) -> bool:
+        """Whether a worker that lives would be heard."""
+        age = self._link.echo_age()
+        if age > AWAY_LIMIT:
+            self._outage_at = now
+        return age <= ECHO_LIMIT and now - self._outage_at > RECONNECT_TIME
 
     def _drop_stopped(self) -> None:
         """End the steps of runs that are to stop. Workers notice it by their lease."""
@@ -203,6 +219,9 @@ class RemoteSteps:
             sending.missed += elapsed
             if sending.worker in lost or sending.missed > self._silence:
                 self._end(sending, drop=WorkerLost(sending.worker))
+            elif sending.missed > sending.repeat:
+                sending.repeat += RESEND_AFTER
+                self._send(sending, sending.worker)
 
     def _assign_waiting(self) -> None:
         for sending in list(self._sendings.values()):
@@ -216,12 +235,13 @@ class RemoteSteps:
             return False
         sending.worker = worker
         self._directory.begin(worker)
-        lease = sending.lease
-        self._link.send(
-            worker,
-            Order(lease.task_id, lease.number, sending.step, self._link.address, sending.id),
-        )
+        self._send(sending, worker)
         return True
+
+    def _send(self, sending: _Sending, worker: str) -> None:
+        lease = sending.lease
+        order = Order(lease.task_id, lease.number, sending.step, self._link.address, sending.id)
+        self._link.send(worker, order)
 
     def _remind(self, now: float) -> None:
         waiting = sum(sending.worker is None for sending in self._sendings.values())

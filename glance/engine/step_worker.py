@@ -17,7 +17,7 @@ from oslo_context import context as oslo_context
 from glance import threads
 from glance.domain import errors
 from glance.domain.entry import Claim, Held
-from glance.domain.lease import DatabaseGone, Drop, HandBack, Lease, LostLease
+from glance.domain.lease import DatabaseGone, Drop, HandBack, Lacking, Lease, LostLease
 from glance.domain.remote_steps import (
     Announcement,
     Answer,
@@ -30,8 +30,11 @@ from glance.domain.remote_steps import (
 )
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.remote_steps import Link
+from glance.engine.shared_runs import SharedRuns
+from glance.engine.step_watch import StepWatch
+from glance.engine.unheard_answers import UnheardAnswers
 from glance.flows import step_calls
-from glance.interfaces.flow import Flow, Step
+from glance.interfaces.flow import Flow, Group, Step
 from glance.logbook import PersistentLogbook
 from glance.threads import StandingThread
 
@@ -47,6 +50,7 @@ class Claims(typing.Protocol):
 
     def read(self, lease: Lease) -> Claim: ...
     def held(self, leases: collections.abc.Iterable[Lease]) -> list[Held]: ...
+    def tell(self, lease: Lease) -> None: ...
 
 
 class SharedLogbook(PersistentLogbook):
@@ -93,15 +97,22 @@ class StepWorker:
         self._slots = slots
         self._lock = threading.RLock()
         self._orders: dict[str, Order] = {}  # at work, by sending
-        self._seen: collections.OrderedDict[tuple[Lease, str], None] = collections.OrderedDict()
-        self._unheard: dict[str, tuple[str, Answer]] = {}  # by sending: (address, answer)
-        self._begun: collections.Counter[Lease] = collections.Counter()
+        # The sending of each order that has come, by what it was for.
+        self._seen: collections.OrderedDict[tuple[Lease, str], str] = collections.OrderedDict()
+        self._unheard = UnheardAnswers()
+        self._shared = SharedRuns(runs)
+        self._watch = StepWatch(claims, runs, self._answer_stuck)
         self._changed = threading.Event()
         self._ended = threading.Event()
         self._leaving = self._stopped = False
         self._pool: concurrent.futures.Executor = threads.pool(slots)
         self._link: Link
         self._thread: StandingThread | None = None
+
+    @property
+    def unheard(self) -> int:
+        """How many answers no conductor has heard yet."""
+        return len(self._unheard)
 
     def start(self, link: Link) -> None:
         """Take orders. The link delivers what it receives to receive()."""
@@ -143,14 +154,17 @@ class StepWorker:
         if isinstance(message, Order):
             self._take(message)
         elif isinstance(message, Heard):
-            self._unheard.pop(message.sending, None)
+            self._unheard.heard(message.sending)
             self._ended.set()
         elif isinstance(message, Question):
             self._changed.set()
 
     def _take(self, order: Order) -> None:
         with self._lock:
-            if (order.of, order.step) in self._seen:
+            earlier = self._seen.get((order.of, order.step))
+            if earlier == order.sending:
+                return  # its conductor did not know whether it had arrived
+            if earlier is not None:
                 self.refused += 1  # no step is done twice under one lease
                 LOG.warning(
                     'An order for step %s of task %s came twice',
@@ -159,7 +173,7 @@ class StepWorker:
                     extra={'action': 'order_refused'},
                 )
                 return
-            self._seen[order.of, order.step] = None
+            self._seen[order.of, order.step] = order.sending
             while len(self._seen) > MOST_REMEMBERED:
                 self._seen.popitem(last=False)
             full = self._leaving or len(self._orders) >= self._slots
@@ -174,13 +188,15 @@ class StepWorker:
 
     def _carry_out(self, order: Order) -> None:
         oslo_context.RequestContext(resource_uuid=order.task_id, overwrite=True)
+        ending = Ending.HANDED_BACK
         try:
             ending = self._ending_of(order)
         finally:
+            # The answer first: a stop waits until there are neither orders nor unheard answers.
+            self._answer(order, ending)
             with self._lock:
                 del self._orders[order.sending]
-        self._answer(order, ending)
-        self._ended.set()
+            self._ended.set()
 
     def _ending_of(self, order: Order) -> Ending:
         try:
@@ -233,18 +249,29 @@ class StepWorker:
                 f'version {claim.flow_version}'
             )
         logbook = self._logbook(claim, flow)
-        values = claim.values | _provided(flow, logbook.results() or {})
-        with self._run(claim):
-            given = step_calls.do(step, values)
-            logbook.save_result(step.name, given)
-
-    def _run(self, claim: Claim) -> '_Begun':
-        return _Begun(self._runs, self._begun, self._lock, claim)
+        results = logbook.results() or {}
+        if order.step in results or not _is_next(flow, step, results):
+            raise Refused(f'it is not the turn of step "{order.step}"')
+        values = claim.values | _provided(flow, results)
+        with self._shared.begun(claim):
+            try:
+                given = step_calls.do(step, values)
+                logbook.save_result(step.name, given)
+            except (HandBack, Lacking):
+                self._claims.tell(claim.lease)  # nothing that this process writes follows
+                raise
 
     def _answer(self, order: Order, ending: Ending) -> None:
         answer = Answer(self._link.address, order.sending, ending)
-        self._unheard[order.sending] = order.reply_to, answer
+        self._unheard.add(order, answer)
         self._link.send(order.reply_to, answer)
+
+    def _answer_stuck(self, lease: Lease) -> None:
+        """A cancelled run does not wait for a step that nothing can interrupt."""
+        with self._lock:
+            orders = [order for order in self._orders.values() if order.of == lease]
+        for order in orders:
+            self._answer(order, Ending.STUCK)
 
     # ----------------------------------------------------------------- its own thread
 
@@ -255,7 +282,7 @@ class StepWorker:
             if time.monotonic() - looked_at >= INTERVAL / 2:
                 looked_at = time.monotonic()
                 self._beat()
-                self._look()
+                self._unheard.forget(self._watch.look(self._unheard.leases()))
             self._changed.wait(INTERVAL)
             self._changed.clear()
         # Without it, conductors would send orders until its silence is long enough.
@@ -266,12 +293,12 @@ class StepWorker:
         at_work: dict[str, dict[str, int]] = collections.defaultdict(dict)
         with self._lock:
             orders = list(self._orders.values())
-            unheard = list(self._unheard.values())
         for order in orders:
             at_work[order.reply_to][order.sending] = self._moved(order.of)
-        for address, answer in unheard:
+        for address, answer, is_due in self._unheard.next_beat():
             at_work[address].setdefault(answer.sending, -1)
-            self._link.send(address, answer)
+            if is_due:
+                self._link.send(address, answer)
         for address, sendings in at_work.items():
             self._link.send(address, Beat(self._link.address, sendings))
 
@@ -281,62 +308,22 @@ class StepWorker:
         except LostLease:
             return -1  # not begun yet
 
-    def _look(self) -> None:
-        """Stop the runs whose lease is lost, and mark those that are to be cancelled."""
-        runs = list(self._runs)
-        if not runs:
-            return
-        try:
-            held = {
-                one.lease: one.cancel_requested
-                for one in self._claims.held(run.claim.lease for run in runs)
-            }
-        except DatabaseGone:
-            return
-        except Exception:
-            LOG.exception('Looking for lost leases failed; trying again')
-            return
-        for run in runs:
-            lease = run.claim.lease
-            if lease not in held:
-                if isinstance(run.stop, LostLease):  # it has been told, and does not listen
-                    self._runs.interrupt(run, LostLease)
-                run.stop = LostLease(str(lease))
-                self._runs.wake(run)
-            elif held[lease]:
-                run.cancelled = True
-
-
-class _Begun:
-    """Begins a run for the first of its steps, and ends it after the last."""
-
-    def __init__(
-        self, runs: ActiveRuns, begun: 'collections.Counter[Lease]', lock: typing.Any, claim: Claim
-    ) -> None:
-        self._runs = runs
-        self._begun = begun
-        self._lock = lock
-        self._claim = claim
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._begun[self._claim.lease]:
-                self._runs.begin(self._claim)
-            self._begun[self._claim.lease] += 1
-
-    def __exit__(self, *_: object) -> None:
-        lease = self._claim.lease
-        with self._lock:
-            self._begun[lease] -= 1
-            if not self._begun[lease]:
-                del self._begun[lease]
-                self._runs.end(lease)
-
 
 def _remote_step(flow: Flow | None, name: str) -> Step | None:
     """The step of this name, if workers do it."""
     steps = flow.all_steps() if flow is not None else []
     return next((step for step in steps if step.name == name and step.moves_bytes), None)
+
+
+def _is_next(flow: Flow, step: Step, finished: collections.abc.Container[str]) -> bool:
+    """Whether all that has to be finished before this step is finished."""
+    for item in flow.steps:
+        together = item if isinstance(item, Group) else (item,)
+        if step in together:
+            break
+        if not all(earlier.name in finished for earlier in together):
+            return False
+    return True
 
 
 def _provided(

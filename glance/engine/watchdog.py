@@ -5,8 +5,9 @@ import threading
 import time
 
 from glance.domain import errors
-from glance.domain.lease import CancelIgnored, Hung, Lease, LostLease, NoFreeThread, Stalled
+from glance.domain.lease import Hung, Lease, LostLease, NoFreeThread, Stalled
 from glance.domain.steps import RunReport
+from glance.engine import cancelling
 from glance.engine.active_runs import ActiveRuns, Run
 from glance.engine.lease_policy import LeasePolicy
 from glance.interfaces.queue import TaskQueue
@@ -15,7 +16,6 @@ from glance.threads import StandingThread
 LOG = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two looks for cancel requests
-CANCEL_TIMEOUT = 1.9  # seconds that a step gets to end after its run was cancelled
 MOST_REPORTS = 100  # runs that report in one such interval, so that this costs little
 
 
@@ -105,30 +105,9 @@ class Watchdog:
                 self._cancel(run)
 
     def _cancel(self, run: Run) -> None:
-        """Let a run fail at once. If one of its steps goes on all the same, drop the run.
+        cancelling.cancel(self._runs, run, self._release_cancelled)
 
-        A step may catch what interrupts it, and a native thread may be in a call that cannot
-        be interrupted. What such a step still does has no effect: the next claim discards it,
-        here or elsewhere.
-        """
-        now = time.monotonic()
-        if run.told_at is None:
-            run.told_at = now
-            self._runs.cancel(run)
-            return
-        if now - run.told_at < CANCEL_TIMEOUT or not run.doing:
-            return
-        first = run.stop is None
-        run.stop = run.stop or CancelIgnored()
-        if self._runs.cancel(run, type(run.stop)) and first:
-            return
-        if first:
-            LOG.warning(
-                'Task %s is cancelled but hangs in a call that cannot be interrupted; '
-                'its place in this process stays taken until the call returns',
-                run.claim.lease.task_id,
-                extra={'action': 'cancel_ignored'},
-            )
+    def _release_cancelled(self, run: Run) -> None:
         self._queue.release(run.claim.lease, run.best_progress, stalled=True)
 
     def _renew(self, *, everything: bool = False) -> None:

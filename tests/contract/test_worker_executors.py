@@ -16,7 +16,6 @@ from glance.domain.task import Status
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.step_worker import StepWorker
 from glance.interfaces.executor import RunControl
-from glance.testing.contracts import executor_cancels, executor_timeline
 from glance.testing.contracts.executor import ExecutorContract
 from glance.testing.fakes.toolbox import fake_toolbox
 from tests import brokers
@@ -94,8 +93,7 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
     @pytest.fixture(autouse=True)
     def _set_up(self, _broker, _url):
         yield from ExecutorContract._set_up.__wrapped__(self)
-        for stop in self.stops:
-            stop()
+        self._stop_worker()
 
     def make_executor(self, queue, flows, settings):
         for flow in flows.values():
@@ -103,6 +101,7 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
                 step.moves_bytes = not step.commits
                 if getattr(step, '_runs', None):
                     step._runs = lambda: toolbox.current().runs
+        self._stop_worker()  # of an executor that the test does not use
         self.worker, self.worker_runs = self._start_worker(queue, flows)
         return make(
             'taskflow',
@@ -155,6 +154,10 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
         self.executor.submit('t2')
         assert self.queue.end_of('t2') == Status.SUCCESS
 
+    def _stop_worker(self):
+        while self.stops:
+            self.stops.pop()()
+
     def _start_worker(self, queue, flows):
         broker = Broker(self.where.transport, self.where.url, self.where.exchange)
         name, runs = uuid.uuid4().hex, ActiveRuns(10)
@@ -173,7 +176,7 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
             )
 
         worker = Worker(
-            WorkerClaims(queue.database),
+            WorkerClaims(queue.database, 'this-process'),
             flows,
             runs,
             queue.logbook,
@@ -191,12 +194,6 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
 
         self.stops.append(stop)
         return worker, runs
-
-
-# What these suites promise of timelines and cancels is not promised of steps at workers yet.
-for _suite in (executor_timeline.TimelineContract, executor_cancels.CancelContract):
-    for _name in [name for name in vars(_suite) if name.startswith('test_')]:
-        setattr(WorkerExecutorContract, _name, None)
 
 
 class TestOverRedis(WorkerExecutorContract):

@@ -20,13 +20,16 @@ WORKER = Announcement('glance.one', 'host', '1.0', 'here', ['default'], ['fast']
 class Remote(remote_steps.RemoteSteps):
     """Its time passes when the test says so: it has no thread."""
 
+    now = 0.0
+
     def start(self, link):
         self._link = link
 
     def pass_time(self, seconds):
+        self.now += seconds
         with self._lock:
             self._drop_stopped()
-            if self._link.echo_age() <= remote_steps.ECHO_LIMIT:
+            if self._can_hear(self.now):
                 self._look_for_lost(seconds)
             self._assign_waiting()
 
@@ -76,13 +79,25 @@ def test_a_step_waits_until_there_is_a_worker(remote, link):
     assert not future.done()
 
 
-def test_a_step_is_sent_once(remote, link):
+def test_an_order_that_its_worker_knows_is_sent_once(remote, link):
     remote.receive(WORKER)
     remote.submit(LEASE, 'fetch')
     for _ in range(3):
         remote.receive(WORKER)
+        remote.receive(Beat('glance.one', {orders(link)[0].sending: 0}))
         remote.pass_time(1)
     assert len(orders(link)) == 1
+
+
+def test_an_order_that_its_worker_does_not_speak_of_is_sent_again(remote, link):
+    """It may have been lost. It is the same sending, to the same worker."""
+    remote.receive(WORKER)
+    remote.submit(LEASE, 'fetch')
+    for _ in range(4):
+        remote.receive(WORKER)
+        remote.pass_time(1)
+    assert len(orders(link)) > 1
+    assert len(set(orders(link))) == 1
 
 
 def test_a_step_that_waits_for_a_slot_is_sent_when_one_is_free(remote, link):
@@ -121,8 +136,9 @@ def test_a_silent_worker_is_lost_and_its_run_dropped(remote, link):
     assert not future.done()
     remote.pass_time(1)
     assert isinstance(future.exception(0), WorkerLost)
+    sent = len(orders(link))
     other = remote.submit(LEASE, 'fetch')
-    assert len(orders(link)) == 1  # it gets nothing more until it is heard again
+    assert len(orders(link)) == sent  # it gets nothing more until it is heard again
     assert not other.done()
 
 
@@ -135,6 +151,32 @@ def test_silence_of_the_broker_is_not_the_death_of_a_worker(remote, link):
     link.age = 0
     remote.pass_time(SILENCE - 1)
     assert not future.done()
+
+
+def test_workers_get_time_to_come_back_after_the_broker_was_away(remote, link):
+    """They may have begun an attempt to connect just before it was back."""
+    remote.receive(WORKER)
+    future = remote.submit(LEASE, 'fetch')
+    link.age = 60
+    remote.pass_time(60)
+    link.age = 0
+    for _ in range(int(remote_steps.RECONNECT_TIME) + SILENCE):
+        remote.pass_time(1)
+    assert not future.done()
+    for _ in range(2):
+        remote.pass_time(1)
+    assert isinstance(future.exception(0), WorkerLost)
+
+
+def test_an_echo_that_is_a_little_late_is_no_outage(remote, link):
+    remote.receive(WORKER)
+    future = remote.submit(LEASE, 'fetch')
+    link.age = 3
+    remote.pass_time(SILENCE + 1)
+    assert not future.done()
+    link.age = 0
+    remote.pass_time(SILENCE + 1)
+    assert isinstance(future.exception(0), WorkerLost)
 
 
 def test_a_worker_that_does_not_know_of_a_step_has_lost_it(remote, link):

@@ -1,5 +1,7 @@
 """What a worker does with an order."""
 
+import contextlib
+import dataclasses
 import threading
 import uuid
 
@@ -8,7 +10,7 @@ import pytest
 from glance import toolbox
 from glance.domain import errors
 from glance.domain.entry import Held, Outcome
-from glance.domain.lease import DatabaseGone, Lease, LostLease, Progress
+from glance.domain.lease import DatabaseGone, HandBack, Lease, LostLease, Progress
 from glance.domain.remote_steps import Announcement, Answer, Beat, Ending, Heard, Order, Question
 from glance.engine import step_worker
 from glance.engine.active_runs import ActiveRuns
@@ -33,10 +35,17 @@ class Remote(Step):
         self.go_on = threading.Event()
         self.go_on.set()
         self.error = None
+        self.is_deaf = False
+
+    def _may_go_on(self):
+        while self.is_deaf and not self.go_on.is_set():
+            with contextlib.suppress(BaseException):
+                self.go_on.wait(PATIENCE)
+        return self.go_on.wait(0.01)
 
     def do(self, lease, word, extra=''):
         self.begun.set()
-        while not self.go_on.wait(0.01):
+        while not self._may_go_on():
             toolbox.current().runs.raise_if_stopped(lease)
         if self.error:
             raise self.error
@@ -71,6 +80,7 @@ class Claims:
     def __init__(self, queue):
         self._queue = queue
         self.present = {}
+        self.told = []
         self.error = None
 
     def read(self, lease):
@@ -79,6 +89,9 @@ class Claims:
         if lease not in self.present:
             raise LostLease(str(lease))
         return self.present[lease]
+
+    def tell(self, lease):
+        self.told.append(lease)
 
     def held(self, leases):
         return [
@@ -186,6 +199,38 @@ def test_a_step_is_not_done_twice_under_one_lease(bench):
     assert again.sending not in [answer.sending for answer in bench.link.of(Answer)]
 
 
+def test_an_order_that_arrives_twice_is_carried_out_once(bench):
+    order = bench.order()
+    assert bench.carry_out(order) == Ending.DONE
+    bench.step.begun.clear()
+    bench.worker.receive(order)
+    assert not bench.step.begun.is_set()
+    assert bench.worker.refused == 0  # its conductor did not know that it had arrived
+
+
+def test_a_step_is_not_done_before_its_turn(bench):
+    bench.logbook.saved.clear()
+    assert bench.carry_out(bench.order()) == Ending.REFUSED
+    assert bench.worker.refused == 1
+    assert not bench.step.begun.is_set()
+
+
+def test_a_step_is_not_done_again_after_it_is_finished(bench):
+    bench.logbook.saved['double'] = 'abab!'
+    assert bench.carry_out(bench.order()) == Ending.REFUSED
+    assert not bench.step.begun.is_set()
+
+
+def test_an_answer_is_not_repeated_for_a_lease_that_is_lost(bench):
+    """Its conductor may be dead, and whatever is sent to it would stay at the broker."""
+    order = bench.order()
+    bench.worker.receive(order)
+    assert bench.ending(order) == Ending.DONE
+    del bench.claims.present[bench.lease]
+    bench.worker.receive(Question())  # look now
+    bench.queue.wait_until(lambda: not bench.worker.unheard, every=0.01)
+
+
 def test_a_lost_lease_stops_a_step(bench):
     bench.step.go_on.clear()
     order = bench.order()
@@ -195,6 +240,25 @@ def test_a_lost_lease_stops_a_step(bench):
     bench.worker.receive(Question())  # look now
     assert bench.ending(order) == Ending.HANDED_BACK
     assert 'double' not in bench.logbook.saved
+
+
+def test_a_cancelled_run_does_not_wait_for_a_step_that_does_not_listen(bench):
+    bench.step.go_on.clear()
+    bench.step.is_deaf = True
+    order = bench.order()
+    bench.worker.receive(order)
+    assert bench.step.begun.wait(PATIENCE)
+    present = bench.claims.present
+    present[bench.lease] = dataclasses.replace(present[bench.lease], cancel_requested=True)
+    assert bench.ending(order) == Ending.STUCK
+    assert len(bench.runs) == 1  # it keeps its place
+    bench.step.go_on.set()
+
+
+def test_what_a_step_has_told_before_it_was_stopped_is_written(bench):
+    bench.step.error = HandBack()
+    assert bench.carry_out(bench.order()) == Ending.HANDED_BACK
+    assert bench.claims.told == [bench.lease]
 
 
 def test_a_result_that_the_fence_refuses_is_not_done(bench):

@@ -8,8 +8,9 @@ from glance import threads
 from glance.domain import errors
 from glance.domain.lease import CancelIgnored, NoFreeThread, Stalled
 from glance.engine.active_runs import ActiveRuns
+from glance.engine.cancelling import CANCEL_TIMEOUT
 from glance.engine.lease_policy import LeasePolicy
-from glance.engine.watchdog import CANCEL_TIMEOUT, Watchdog
+from glance.engine.watchdog import Watchdog
 from glance.testing.fakes.queue import FakeQueue
 from glance.testing.observed_queue import PATIENCE
 

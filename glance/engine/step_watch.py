@@ -1,0 +1,68 @@
+"""What a worker does about runs that are cancelled, or whose lease is lost."""
+
+import collections.abc
+import logging
+import typing
+
+from glance.domain.entry import Held
+from glance.domain.lease import DatabaseGone, Lease, LostLease
+from glance.engine import cancelling
+from glance.engine.active_runs import ActiveRuns, Run
+
+LOG = logging.getLogger(__name__)
+
+
+class HeldLeases(typing.Protocol):
+    """What this module uses of glance.db.worker_claims.WorkerClaims."""
+
+    def held(self, leases: collections.abc.Iterable[Lease]) -> list[Held]: ...
+
+
+class StepWatch:
+    """Looks at the leases of all steps of this process with one question to the queue.
+
+    give_up  give_up(lease): a step of this cancelled run does not listen
+    """
+
+    def __init__(
+        self,
+        claims: HeldLeases,
+        runs: ActiveRuns,
+        give_up: collections.abc.Callable[[Lease], None],
+    ) -> None:
+        self._claims = claims
+        self._runs = runs
+        self._give_up = give_up
+
+    def look(self, others: collections.abc.Collection[Lease] = ()) -> set[Lease]:
+        """Stop the runs whose lease is lost, and end those that are to be cancelled.
+
+        Returns which of the other leases are lost.
+        """
+        runs = list(self._runs)
+        leases = {run.claim.lease for run in runs}.union(others)
+        if not leases:
+            return set()
+        try:
+            held = {one.lease: one.cancel_requested for one in self._claims.held(leases)}
+            for run in runs:
+                lease = run.claim.lease
+                if lease not in held:
+                    self._stop(run)
+                elif held[lease]:
+                    cancelling.cancel(self._runs, run, self._give_back)
+        except (DatabaseGone, LostLease):
+            return set()  # the next look finds out
+        except Exception:
+            LOG.exception('Looking for lost leases failed; trying again')
+            return set()
+        return set(others) - held.keys()
+
+    def _stop(self, run: Run) -> None:
+        if isinstance(run.stop, LostLease):  # it has been told, and does not listen
+            self._runs.interrupt(run, LostLease)
+        run.stop = LostLease(str(run.claim.lease))
+        self._runs.wake(run)
+
+    def _give_back(self, run: Run) -> None:
+        self._give_up(run.claim.lease)

@@ -73,7 +73,7 @@ class Runner:
         self.executor: TaskExecutor = make_executor(
             conf, parts.queue, flows, self._holder.name, self._logbook(kind)
         )
-        fill_toolbox(conf, parts, staging, self.executor.runs, own_tools)
+        fill_toolbox(conf, parts, self.executor.staging(staging), self.executor.runs, own_tools)
 
     def _logbook(
         self, kind: LogbookKind | None

@@ -8,24 +8,29 @@ from glance import plugins, threads
 from glance.components import SharedComponents, fill_toolbox
 from glance.db.logbook import SqlLogbook
 from glance.db.worker_claims import WorkerClaims
-from glance.domain.lease import Lease
-from glance.domain.remote_steps import Announcement
+from glance.domain.lease import DatabaseGone, Lease, LostLease
+from glance.domain.remote_steps import Announcement, Message, Sweep
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.dead_holders import DeadHolderWatch
 from glance.engine.lease_holders import LeaseHolder
 from glance.engine.step_worker import StepWorker
+from glance.engine.sweeper import Sweeper
 from glance.folders import Folders
+from glance.image_data import staging_area
 from glance.image_data.staging import FolderStaging
 from glance.messaging import configured
 from glance.messaging.link import Link
+from glance.stores.store_watch import StoreWatch
 
 # Steps at a time, unless the configuration says how many; most may wait for their source.
 SLOTS_GREEN = 500
 SLOTS_NATIVE = 16
 
+SWEEPER_STOP_TIMEOUT = 2.0  # seconds to wait for a sweep that is under way
+
 
 class Worker:
-    """Does steps in this process. It fills the toolbox of the steps."""
+    """Does steps in this process, and sweeps. It fills the toolbox of the steps."""
 
     def __init__(self, conf: cfg.ConfigOpts, folders: Folders, parts: SharedComponents) -> None:
         self.database = parts.database
@@ -40,16 +45,24 @@ class Worker:
         broker = configured.broker(options)
         name = configured.process_name()
         version, deployment = configured.version(), parts.queue.deployment()
+        staging = FolderStaging(
+            str(folders.staging),
+            self._holder.is_dead,
+            self._holder.is_dead_here,
+            origin=staging_area.origin_of(folders.staging),
+        )
+        stores = StoreWatch(parts.stores)
         slots = executor.max_tasks or (SLOTS_GREEN if threads.is_green() else SLOTS_NATIVE)
 
         def announce(free: int, leaving: bool) -> Announcement:
             return Announcement(
                 worker=broker.address(name),
                 host=socket.gethostname()[:64],
+                area=staging.origin['area'],
                 version=version,
                 deployment=deployment,
                 topics=list(options.topics),
-                stores=list(parts.stores),
+                stores=stores.reachable(),
                 slots=slots,
                 free=free,
                 leaving=leaving,
@@ -64,11 +77,25 @@ class Worker:
             self._give_up,
             slots=slots,
         )
-        self._link = Link(broker, name, self.steps.receive)
-        staging = FolderStaging(
-            str(folders.staging), self._holder.is_dead, self._holder.is_dead_here
+        self._sweeper = Sweeper(
+            parts.images, parts.tasks, parts.stores, staging, self._may_use_staged
         )
+        self._link = Link(broker, name, self._receive)
         fill_toolbox(conf, parts, staging, runs, own_tools)
+
+    def _receive(self, message: Message) -> None:
+        if isinstance(message, Sweep):
+            self._sweeper.look_at(message.task_id)
+        else:
+            self.steps.receive(message)
+
+    def _may_use_staged(self, lease: Lease) -> bool:
+        try:
+            return self._queue.outcome(lease)[0] is None
+        except LostLease:
+            return False
+        except DatabaseGone:
+            return True  # nobody knows now; the next sweep looks again
 
     def _give_up(self, lease: Lease) -> None:
         progress = self._claims.read(lease).best_progress
@@ -76,6 +103,7 @@ class Worker:
 
     def start(self) -> None:
         self._dead_holders.start()
+        self._sweeper.start()
         self._link.start()
         self.steps.start(self._link)
 
@@ -84,5 +112,6 @@ class Worker:
         self._dead_holders.stop()
         self.steps.stop(grace)
         self._link.stop()
+        self._sweeper.stop(SWEEPER_STOP_TIMEOUT)
         self._holder.release()
         self.database.close()

@@ -44,7 +44,7 @@ def build(
     # - NoAuth sets the caller, whom handlers and policy need.
     pipeline = (
         request_id.RequestId,
-        functools.partial(Healthcheck, conf=conf),
+        functools.partial(Healthcheck, conf=conf, lacks=services.tasks.lacks),
         Faults,
         functools.partial(Limits, conf=conf),
         functools.partial(NoAuth, conf=conf, enforcer=enforcer.build(conf, policy_interval)),

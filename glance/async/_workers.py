@@ -5,9 +5,11 @@ import typing
 from glance.domain.entry import Claim
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.remote_engine import RemoteTaskExecutor
+from glance.engine.remote_staging import RemoteStaging
 from glance.engine.remote_steps import RemoteSteps
 from glance.engine.worker_directory import WorkerDirectory
 from glance.interfaces.queue import TaskQueue
+from glance.interfaces.staging import Staging
 from glance.messaging import configured
 from glance.messaging.link import Link
 
@@ -32,6 +34,14 @@ class Workers:
     def executor_of(self, claim: Claim, logbook: typing.Any) -> RemoteTaskExecutor:
         """What runs the steps of one run."""
         return RemoteTaskExecutor(self._remote, self._queue, self._runs, claim, logbook)
+
+    def staging(self, here: Staging) -> Staging:
+        """The staging area of this process, and those of workers."""
+        return RemoteStaging(here, self._remote)
+
+    def lacks(self) -> list[str]:
+        """What steps wait for that no worker has: a sentence each."""
+        return self._remote.missing()
 
     def start(self) -> None:
         self._remote.start(self._link)

@@ -17,6 +17,7 @@ from glance.engine.taskflow_engine import EngineRunner
 from glance.interfaces.executor import LogbookKind, RunResult
 from glance.interfaces.flow import Flow
 from glance.interfaces.queue import TaskQueue
+from glance.interfaces.staging import Staging
 from glance.messaging import configured
 
 WORKER_BASED = 'worker-based'
@@ -100,6 +101,12 @@ class TaskExecutor(ConductedExecutor):
 
     def remove_logbook(self, lease: Lease) -> None:
         self._runner.remove_logbook(lease)
+
+    def staging(self, here: Staging) -> Staging:
+        return here if self._workers is None else self._workers.staging(here)
+
+    def lacks(self) -> list[str]:
+        return [] if self._workers is None else self._workers.lacks()
 
     def start(self) -> None:
         if self._workers is not None:

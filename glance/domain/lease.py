@@ -13,6 +13,7 @@ claim continues.
         Acquitted     a suspect got further, and is no suspect any more
         NoFreeThread  every thread that runs steps is blocked in this process
         WorkerGaveUp  the worker that did a step handed it back
+        HostGone      the host that has what was staged is gone
       DatabaseGone  the database does not answer
         QueueBroke    the queue or its database raised an error that nobody knows
       WorkerLost    the worker that did a step is gone or cut off
@@ -112,6 +113,12 @@ class WorkerGaveUp(HandBack):
     """The worker that did a step of the run handed it back."""
 
     reason = 'the worker gave it up'
+
+
+class HostGone(HandBack):
+    """No worker has what was staged any more; the next claim fetches it again elsewhere."""
+
+    reason = 'the host with the staged files is gone'
 
 
 class Stalled(Drop):

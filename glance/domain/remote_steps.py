@@ -10,6 +10,7 @@ whoever can write to the broker can do no more than a lease allows.
     Beat           worker to conductor: at work on these orders
     Announcement   worker to all: I am here, or I leave
     Question       anyone to all workers: who is here?
+    Sweep          conductor to all workers: look whether this task has ended
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ import typing
 
 from glance.domain.lease import Lease
 
-SCHEMA = 1  # grows when a message changes in a way that older processes cannot read
+SCHEMA = 2  # grows when a message changes in a way that older processes cannot read
 LONGEST_TEXT = 255
 LONGEST_LIST = 1000
 
@@ -41,6 +42,7 @@ class Ending(enum.StrEnum):
     HANDED_BACK = 'handed-back'  # the worker stops, lacks something, or has lost the lease
     STUCK = 'stuck'  # the task is cancelled, and the step goes on all the same
     REFUSED = 'refused'  # the worker does not know this step or this lease
+    HOST_GONE = 'host-gone'  # no worker has the staged files; no worker says this
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,11 +111,14 @@ class Announcement:
     """What a worker can do. slots is how many orders it takes at the same time.
 
     worker   its address
+    area     the id of its staging area; workers that share one have the same
+    stores   those that it can reach now
     leaving  whether it takes no more orders
     """
 
     worker: str
     host: str
+    area: str
     version: str
     deployment: str
     topics: list[str]
@@ -123,7 +128,7 @@ class Announcement:
     leaving: bool = False
 
     def __post_init__(self) -> None:
-        for name in ('worker', 'host', 'version', 'deployment'):
+        for name in ('worker', 'host', 'area', 'version', 'deployment'):
             _require(name, getattr(self, name), _NAME)
         for name in ('topics', 'stores'):
             texts = getattr(self, name)
@@ -138,7 +143,17 @@ class Question:
     """Asks all workers to announce themselves."""
 
 
-Message = Order | Answer | Heard | Beat | Announcement | Question
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sweep:
+    """Asks all workers to look into the queue, and remove what an ended task has staged."""
+
+    task_id: str
+
+    def __post_init__(self) -> None:
+        _require('task_id', self.task_id, _TASK)
+
+
+Message = Order | Answer | Heard | Beat | Announcement | Question | Sweep
 
 _KINDS: dict[str, type[Message]] = {
     'order': Order,
@@ -147,6 +162,7 @@ _KINDS: dict[str, type[Message]] = {
     'beat': Beat,
     'announcement': Announcement,
     'question': Question,
+    'sweep': Sweep,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

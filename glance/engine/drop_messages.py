@@ -7,6 +7,7 @@ from glance.domain.lease import (
     Drop,
     Ended,
     HandBack,
+    HostGone,
     Lacking,
     LostLease,
     NoFreeThread,
@@ -43,6 +44,10 @@ MESSAGES = {
     WorkerGaveUp: (
         'Task %s was handed back to the queue because the worker that did its step gave it up; '
         'another run will continue it'
+    ),
+    HostGone: (
+        'Task %s was handed back to the queue because no worker has what it has staged; '
+        'another run will fetch it again'
     ),
     WorkerLost: (
         'The run of task %s was stopped because the worker that did its step is gone; '

@@ -11,7 +11,7 @@ from taskflow.engines.action_engine import executor
 
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome
-from glance.domain.lease import DatabaseGone, Ended, WorkerGaveUp
+from glance.domain.lease import DatabaseGone, Ended, HostGone, WorkerGaveUp
 from glance.domain.remote_steps import Ending
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.remote_steps import RemoteSteps
@@ -57,7 +57,8 @@ class RemoteTaskExecutor(InlineTaskExecutor):
         self._claim.lease.events.begun.add(task.name)  # the worker tells it; an undo must know
         sent = StepFuture(self, task)
         self._sent.append(sent)
-        self._remote.submit(self._claim.lease, task.name).add_done_callback(sent.take)
+        place = task.step.place(self._claim.work | arguments)
+        self._remote.submit(self._claim.lease, task.name, place).add_done_callback(sent.take)
         return sent
 
     def _ends_at_once(self) -> bool:
@@ -89,6 +90,8 @@ class RemoteTaskExecutor(InlineTaskExecutor):
             if self._queue.fail(lease, str(cancelled))[0] == Outcome.SUCCESS:
                 raise Ended
             raise cancelled
+        if ending is Ending.HOST_GONE:
+            raise HostGone
         raise WorkerGaveUp  # whatever the answer said: nothing in the database shows it
 
     def wait(self) -> None:

@@ -5,6 +5,7 @@ waits, reads the database or touches an engine: they set futures, and the thread
 the engine finds out in the database what has happened.
 """
 
+import collections
 import concurrent.futures
 import dataclasses
 import logging
@@ -14,6 +15,7 @@ import typing
 import uuid
 
 from glance.domain.lease import Drop, HandBack, Lease, LostLease, WorkerLost
+from glance.domain.place import ANYWHERE, Place
 from glance.domain.remote_steps import (
     Announcement,
     Answer,
@@ -23,6 +25,7 @@ from glance.domain.remote_steps import (
     Message,
     Order,
     Question,
+    Sweep,
 )
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.worker_directory import WorkerDirectory
@@ -39,7 +42,9 @@ RECONNECT_TIME = 7.0
 # Seconds after which an order is sent again that its worker does not speak of. It is the same
 # sending: a worker that has it already does nothing.
 RESEND_AFTER = 1.5
-REMIND_EVERY = 60.0  # seconds between two log lines on missing workers
+BROKER_AWAY = 8.0  # seconds without an echo after which the broker is said to be away
+TELL_AFTER = 1.0  # seconds that a step waits before the log says for what
+MOST_AREAS = 10000  # tasks of which it is remembered where they have staged something
 
 Future = concurrent.futures.Future[Ending]
 
@@ -59,12 +64,14 @@ class _Sending:
     """A step that a worker is to do.
 
     worker  its address, once there is one
-    missed  seconds in which this worker could be heard and did not name this step
+    missed  seconds in which this worker could be heard and did not name this step; before
+            there is one, seconds in which nobody was at its place
     repeat  of these, when the order is sent again
     """
 
     lease: Lease
     step: str
+    place: Place
     future: Future
     id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
     worker: str | None = None
@@ -89,9 +96,13 @@ class RemoteSteps:
         self._lock = threading.RLock()
         self._sendings: dict[str, _Sending] = {}
         self._earlier: dict[Lease, str] = {}  # who did the step before
+        # By task: the area of the last worker that got a step of it.
+        self._areas: collections.OrderedDict[str, str] = collections.OrderedDict()
+        self._gone: dict[str, Place] = {}  # by area: what steps have waited for there in vain
+        self._said: set[str] = set()  # what the log has of missing workers
         self._wake = threading.Event()
         self._stopping = False
-        self._reminded_at = self._outage_at = float('-inf')
+        self._outage_at = float('-inf')
         self._link: Link
         self._thread: StandingThread | None = None
 
@@ -112,9 +123,13 @@ class RemoteSteps:
             for sending in list(self._sendings.values()):
                 self._end(sending, drop=HandBack())
 
-    def submit(self, lease: Lease, step: str) -> Future:
-        """Let a worker do a step; wait for one if none is free. Returns at once."""
-        sending = _Sending(lease, step, concurrent.futures.Future())
+    def submit(self, lease: Lease, step: str, place: Place = ANYWHERE) -> Future:
+        """Let a worker do a step; wait for one if none is free. Returns at once.
+
+        If the host of the place is gone, and workers elsewhere could begin again, the future
+        gets Ending.HOST_GONE.
+        """
+        sending = _Sending(lease, step, place, concurrent.futures.Future())
         with self._lock:
             self._sendings[sending.id] = sending
             self._assign(sending)
@@ -125,6 +140,31 @@ class RemoteSteps:
         with self._lock:
             self._earlier.pop(lease, None)
 
+    def is_gone(self, area: str) -> bool:
+        """Whether a step has waited in vain for a worker of this staging area."""
+        with self._lock:
+            return area in self._gone
+
+    def sweep(self, task_id: str) -> None:
+        """Let all workers remove what a task has staged that has ended."""
+        self._link.send_to_all(Sweep(task_id))
+
+    def missing(self) -> list[str]:
+        """What steps wait for now: a sentence each."""
+        if self._link.echo_age() > BROKER_AWAY:
+            return [f'The message broker has not answered for {BROKER_AWAY:.0f} seconds or more']
+        return [f'{what}; {count} steps wait' for what, count in self._missing(0).items()]
+
+    def _missing(self, seconds: float) -> dict[str, int]:
+        """What nobody has who can be heard, and how many steps have waited so long for it."""
+        with self._lock:
+            waiting = collections.Counter(
+                self._directory.missing(one.place)
+                for one in self._sendings.values()
+                if one.worker is None and one.missed >= seconds
+            )
+        return {what: count for what, count in waiting.items() if what}
+
     # ------------------------------------------------------ the thread of the link
 
     def receive(self, message: Message) -> None:
@@ -132,6 +172,8 @@ class RemoteSteps:
         with self._lock:
             if isinstance(message, Announcement):
                 self._directory.note(message)
+                if self._directory.is_served(self._gone.get(message.area, ANYWHERE)):
+                    self._gone.pop(message.area, None)
                 self._assign_waiting()
             elif isinstance(message, Beat):
                 self._take_beat(message)
@@ -180,7 +222,7 @@ class RemoteSteps:
                 if self._can_hear(now):
                     self._look_for_lost(elapsed)
                 self._assign_waiting()
-                self._remind(now)
+            self._tell_missing()
 
     def _can_hear(self, now: float) -> bool:
         """Whether a worker that lives would be heard."""
@@ -214,27 +256,53 @@ class RemoteSteps:
                 extra={'action': 'worker_lost'},
             )
         for sending in list(self._sendings.values()):
-            if sending.worker is None:
+            if sending.worker is None and self._directory.is_served(sending.place):
+                sending.missed = 0.0
                 continue
             sending.missed += elapsed
-            if sending.worker in lost or sending.missed > self._silence:
+            if sending.worker is None:
+                self._give_up_host(sending)
+            elif sending.worker in lost or sending.missed > self._silence:
                 self._end(sending, drop=WorkerLost(sending.worker))
             elif sending.missed > sending.repeat:
                 sending.repeat += RESEND_AFTER
                 self._send(sending, sending.worker)
 
+    def _give_up_host(self, sending: _Sending) -> None:
+        """End a step that waits for a host which is gone, if others could begin again."""
+        place = sending.place
+        if (
+            place.area is not None
+            and sending.missed > self._silence
+            and self._directory.is_served(place.anywhere())
+        ):
+            LOG.warning(
+                'Task %s: no worker has %s any more; what was staged is fetched again elsewhere',
+                sending.lease.task_id,
+                place,
+                extra={'action': 'host_gone'},
+            )
+            self._gone[place.area] = place
+            self._end(sending, Ending.HOST_GONE)
+
     def _assign_waiting(self) -> None:
+        full: set[Place] = set()
         for sending in list(self._sendings.values()):
-            if sending.worker is None and not self._assign(sending):
-                return
+            if sending.worker is None and sending.place not in full and not self._assign(sending):
+                full.add(sending.place)
 
     def _assign(self, sending: _Sending) -> bool:
-        """Send a step to a worker. Returns False if none has a free slot."""
-        worker = self._directory.choose(self._earlier.get(sending.lease))
+        """Send a step to a worker. Returns False if none at its place has a free slot."""
+        lease = sending.lease
+        worker = self._directory.choose(
+            sending.place, self._earlier.get(lease), self._areas.get(lease.task_id)
+        )
         if worker is None:
             return False
         sending.worker = worker
+        sending.missed = 0.0
         self._directory.begin(worker)
+        self._remember_area(lease.task_id, worker)
         self._send(sending, worker)
         return True
 
@@ -243,12 +311,20 @@ class RemoteSteps:
         order = Order(lease.task_id, lease.number, sending.step, self._link.address, sending.id)
         self._link.send(worker, order)
 
-    def _remind(self, now: float) -> None:
-        waiting = sum(sending.worker is None for sending in self._sendings.values())
-        missing = self._directory.missing() if waiting else None
-        if missing and now - self._reminded_at >= REMIND_EVERY:
-            self._reminded_at = now
-            LOG.warning('%s; %s steps wait', missing, waiting, extra={'action': 'no_worker'})
+    def _remember_area(self, task_id: str, worker: str) -> None:
+        area = self._directory.area_of(worker)
+        if area is not None:
+            self._areas[task_id] = area
+            self._areas.move_to_end(task_id)
+            if len(self._areas) > MOST_AREAS:
+                self._areas.popitem(last=False)
+
+    def _tell_missing(self) -> None:
+        """Log what is missing, once as long as it is missing."""
+        missing = self._missing(TELL_AFTER)
+        for what in missing.keys() - self._said:
+            LOG.warning('%s; %s steps wait', what, missing[what], extra={'action': 'no_worker'})
+        self._said = set(missing)
 
     def _end(
         self, sending: _Sending, ending: Ending | None = None, drop: Drop | None = None

@@ -28,13 +28,14 @@ from glance.domain.remote_steps import (
     Order,
     Question,
 )
+from glance.engine import remote_results
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.remote_steps import Link
 from glance.engine.shared_runs import SharedRuns
 from glance.engine.step_watch import StepWatch
 from glance.engine.unheard_answers import UnheardAnswers
 from glance.flows import step_calls
-from glance.interfaces.flow import Flow, Group, Step
+from glance.interfaces.flow import Flow
 from glance.logbook import PersistentLogbook
 from glance.threads import StandingThread
 
@@ -242,7 +243,7 @@ class StepWorker:
         except LostLease:
             raise Refused(f'lease {order.lease} is not the present one') from None
         flow = self._flows.get(claim.type)
-        step = _remote_step(flow, order.step)
+        step = remote_results.remote_step(flow, order.step)
         if flow is None or step is None or claim.flow_version > flow.version:
             raise Refused(
                 f'this worker does not know step "{order.step}" of "{claim.type}", '
@@ -250,9 +251,14 @@ class StepWorker:
             )
         logbook = self._logbook(claim, flow)
         results = logbook.results() or {}
-        if order.step in results or not _is_next(flow, step, results):
+        if order.step in results or not remote_results.is_next(flow, step, results):
             raise Refused(f'it is not the turn of step "{order.step}"')
-        values = claim.values | _provided(flow, results)
+        lost = remote_results.unusable(flow, results)
+        if lost and not any((order.of, name) in self._seen for name in lost):
+            # Of an earlier claim. What was staged in this one must not change.
+            logbook.load(flow)  # deletes them, so that the next claim does them again
+            raise HandBack
+        values = claim.values | remote_results.provided(flow, results)
         with self._shared.begun(claim):
             try:
                 given = step_calls.do(step, values)
@@ -307,31 +313,3 @@ class StepWorker:
             return self._runs.get(lease).progress.bytes
         except LostLease:
             return -1  # not begun yet
-
-
-def _remote_step(flow: Flow | None, name: str) -> Step | None:
-    """The step of this name, if workers do it."""
-    steps = flow.all_steps() if flow is not None else []
-    return next((step for step in steps if step.name == name and step.moves_bytes), None)
-
-
-def _is_next(flow: Flow, step: Step, finished: collections.abc.Container[str]) -> bool:
-    """Whether all that has to be finished before this step is finished."""
-    for item in flow.steps:
-        together = item if isinstance(item, Group) else (item,)
-        if step in together:
-            break
-        if not all(earlier.name in finished for earlier in together):
-            return False
-    return True
-
-
-def _provided(
-    flow: Flow, results: collections.abc.Mapping[str, typing.Any]
-) -> dict[str, typing.Any]:
-    """The values that finished steps have provided."""
-    return {
-        step.provides: results[step.name]
-        for step in flow.all_steps()
-        if step.provides and step.name in results
-    }

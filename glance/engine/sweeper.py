@@ -30,8 +30,8 @@ class Sweeper:
 
     Several processes may sweep at the same time, because removing is idempotent.
 
-    is_queued  whether the task of a lease has an entry in the queue; True if that is
-               not known now
+    is_queued  whether the task of a lease may still use what it has staged; True if that
+               is not known now
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class Sweeper:
         self._is_queued = is_queued
         self._failed: frozenset[Location] = frozenset()  # the log has their errors
         self._look = threading.Event()
+        self._asked: set[str] = set()  # tasks whose staging is to be looked at now
+        self._sweeps_at = float('-inf')
         self._running = False
         self._thread: StandingThread | None = None
 
@@ -59,6 +61,12 @@ class Sweeper:
 
     def look(self) -> None:
         """Sweep now."""
+        self._sweeps_at = float('-inf')
+        self._look.set()
+
+    def look_at(self, task_id: str) -> None:
+        """Remove now what this task has staged here, if it has ended. Does not wait."""
+        self._asked.add(task_id)
         self._look.set()
 
     def stop(self, patience: float) -> None:
@@ -71,12 +79,16 @@ class Sweeper:
     def _sweep_loop(self) -> None:
         while self._running:
             try:
-                self.sweep()
+                while self._asked:
+                    self._sweep_task(self._asked.pop())
+                if time.monotonic() >= self._sweeps_at:
+                    self._sweeps_at = time.monotonic() + INTERVAL
+                    self.sweep()
             except errors.DatabaseUnavailable:
                 pass  # the database room has logged it
             except Exception:
                 LOG.exception('Sweeping failed; trying again', extra={'action': 'sweep_failed'})
-            self._look.wait(INTERVAL)
+            self._look.wait(max(0, self._sweeps_at - time.monotonic()))
             self._look.clear()
 
     def sweep(self) -> None:
@@ -93,14 +105,17 @@ class Sweeper:
         """
         for task_id in self._staging.task_ids():
             time.sleep(0)  # let other green threads run
-            every_claim = Lease(task_id, sys.maxsize)
-            if not self._is_queued(every_claim):
-                self._staging.remove(every_claim, earlier=True)
-                LOG.info(
-                    'Task %s has ended elsewhere; its staged bytes were removed here',
-                    task_id,
-                    extra={'action': 'staging_swept'},
-                )
+            self._sweep_task(task_id)
+
+    def _sweep_task(self, task_id: str) -> None:
+        every_claim = Lease(task_id, sys.maxsize)
+        if self._staging.has(task_id) and not self._is_queued(every_claim):
+            self._staging.remove(every_claim, earlier=True)
+            LOG.info(
+                'Task %s has ended elsewhere; its staged bytes were removed here',
+                task_id,
+                extra={'action': 'staging_swept'},
+            )
 
     def _unremoved(
         self, locations: collections.abc.Iterable[Location]

@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 
+from glance.domain.place import ANYWHERE, Place
 from glance.domain.remote_steps import Announcement
 
 
@@ -72,16 +73,37 @@ class WorkerDirectory:
             del self._workers[address]
         return lost
 
-    def choose(self, earlier: str | None = None) -> str | None:
+    def choose(
+        self, place: Place = ANYWHERE, earlier: str | None = None, area: str | None = None
+    ) -> str | None:
         """The address of a worker for one more order; None if there is none with a free slot.
 
+        place    what the worker must have
         earlier  the worker that did the step before: it has the staged bytes in its memory
+        area     the staging area where an earlier claim may have staged something: a worker
+                 there is preferred
         """
-        usable = {address: one for address, one in self._workers.items() if self._fits(one)}
-        if earlier in usable and usable[earlier].free > 0:
+        free = {
+            address: one
+            for address, one in self._workers.items()
+            if one.free > 0 and self._fits(one, place)
+        }
+        if earlier in free:
             return earlier
-        best = max(usable, key=lambda address: usable[address].free, default=None)
-        return best if best is not None and usable[best].free > 0 else None
+        return max(
+            free,
+            key=lambda address: (free[address].announced.area == area, free[address].free),
+            default=None,
+        )
+
+    def area_of(self, address: str) -> str | None:
+        """The staging area of a worker; None if it is not known."""
+        known = self._workers.get(address)
+        return None if known is None else known.announced.area
+
+    def is_served(self, place: Place) -> bool:
+        """Whether there is a worker for this place, busy or not."""
+        return any(self._fits(one, place) for one in self._workers.values())
 
     def begin(self, address: str) -> None:
         """An order goes to a worker."""
@@ -100,17 +122,20 @@ class WorkerDirectory:
         if known.announced.leaving and known.busy <= 0:
             del self._workers[address]
 
-    def missing(self) -> str | None:
-        """What keeps all steps waiting, as a sentence; None if a worker can be used."""
-        if any(map(self._fits, self._workers.values())):
+    def missing(self, place: Place = ANYWHERE) -> str | None:
+        """What keeps the steps for a place waiting; None if there is a worker for it."""
+        if self.is_served(place):
             return None
         if not self._workers:
             return 'No worker has announced itself'
-        return (
-            f'None of the {len(self._workers)} workers that have announced themselves has '
-            f'version {self._version}, deployment {self._deployment} and one of the topics '
-            f'{", ".join(sorted(self._topics))}'
-        )
+        usable = sum(self._fits(one) for one in self._workers.values())
+        if not usable:
+            return (
+                f'None of the {len(self._workers)} workers that have announced themselves has '
+                f'version {self._version}, deployment {self._deployment} and one of the topics '
+                f'{", ".join(sorted(self._topics))}'
+            )
+        return f'None of the {usable} workers that can be used has {place}'
 
     def obstacle(self, announced: Announcement) -> str | None:
         """Why a worker gets no orders of this process, in a few words; None if it may."""
@@ -122,5 +147,10 @@ class WorkerDirectory:
             return f'none of the topics {", ".join(sorted(self._topics))}'
         return 'it leaves' if announced.leaving else None
 
-    def _fits(self, known: KnownWorker) -> bool:
-        return self.obstacle(known.announced) is None
+    def _fits(self, known: KnownWorker, place: Place = ANYWHERE) -> bool:
+        announced = known.announced
+        return (
+            self.obstacle(announced) is None
+            and place.area in (None, announced.area)
+            and (place.store is None or place.store in announced.stores)
+        )

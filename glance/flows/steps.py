@@ -7,7 +7,6 @@ import collections.abc
 import contextlib
 import datetime
 import functools
-import os
 import typing
 
 from glance import toolbox
@@ -17,6 +16,7 @@ from glance.domain.checksum import Checksum
 from glance.domain.image import Image, Location, Status
 from glance.domain.lease import DatabaseGone, Lease, LostLease
 from glance.domain.leftover import Leftover
+from glance.domain.place import Place
 from glance.flows import import_tools, reports
 from glance.flows.fetch_listener import FetchListener
 from glance.image_data import formats, persistent_source, receiving, sources
@@ -62,7 +62,7 @@ class Fetch(Step):
     Needs     lease, predecessor, import_from (a list of URLs), image_id, properties,
               import_checksum (may be missing)
     Returns   staged: path, size in bytes, checksum (MD5) and os_hash_value
-              (SHA-512) in hexadecimal
+              (SHA-512) in hexadecimal, host and area (the id of its staging area)
     Undo      removes the staging folder of this claim
 
     Bytes that an earlier claim received are not fetched again if the source
@@ -120,10 +120,14 @@ class Fetch(Step):
             'size': copied.size,
             'checksum': copied.checksum,
             'os_hash_value': copied.os_hash_value,
+            **tools.staging.origin,
         }
 
+    def place(self, values: collections.abc.Mapping[str, typing.Any]) -> Place:
+        return Place(store=values.get('store'))  # the next steps find the file only there
+
     def is_reusable(self, given: typing.Any) -> bool:
-        return _is_whole(given)
+        return toolbox.current().staging.holds(given)
 
     def undo(self, lease: Lease) -> None:
         toolbox.current().staging.remove(lease)
@@ -196,6 +200,9 @@ class Check(Step):
             )
         return inspected.virtual_size
 
+    def place(self, values: collections.abc.Mapping[str, typing.Any]) -> Place:
+        return _with_staged(values)
+
 
 class Store(Step):
     """Put the staged file into a store.
@@ -236,6 +243,9 @@ class Store(Step):
         tools.runs.show(lease, staged['size'])  # a store that renames reports nothing
         return url
 
+    def place(self, values: collections.abc.Mapping[str, typing.Any]) -> Place:
+        return _with_staged(values)
+
     def undo(self, lease: Lease, image_id: str) -> None:
         _delete(lease, toolbox.current().images.announced(lease, image_id))
 
@@ -244,28 +254,26 @@ class Store(Step):
         return [Leftover('location', one.url, one.store) for one in announced]
 
 
+def _with_staged(values: collections.abc.Mapping[str, typing.Any]) -> Place:
+    """Where the staged file is, and the store for it can be reached."""
+    staged = values['staged']
+    return Place(staged.get('area'), values.get('store'), staged.get('host'))
+
+
 @contextlib.contextmanager
 def _reading(staged: Values) -> collections.abc.Iterator[None]:
     """Raises StagingChanged if the staged file is not whole, before or after the block."""
-    if not _is_whole(staged):
+    holds = toolbox.current().staging.holds
+    if not holds(staged):
         raise errors.StagingChanged
     try:
         yield
     except (OSError, errors.StorageUnusable) as error:
-        if _is_whole(staged):
+        if holds(staged):
             raise
         raise errors.StagingChanged from error
-    if not _is_whole(staged):
+    if not holds(staged):
         raise errors.StagingChanged
-
-
-def _is_whole(staged: Values) -> bool:
-    """Whether the staged file exists and has the size that was received."""
-    try:
-        size = os.stat(staged['path'], follow_symlinks=False).st_size
-    except OSError:
-        return False
-    return bool(size == staged['size'])
 
 
 def _delete(lease: Lease, announced: collections.abc.Iterable[Location]) -> None:

@@ -11,7 +11,7 @@ the bytes before the checkpoint, which are durable and do not change.
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from glance import native_threads, threads
 from glance.domain import errors
@@ -33,6 +33,7 @@ class FolderStaging(Staging):
     is_dead  says of the process with a given id whether it has certainly ended
     is_here  says of a dead process whether this host was not restarted since: then all
              that it wrote is in the file, durable or not
+    origin   as for Staging; where all processes that run tasks share the area, it needs none
     disk     the disk that the folder is on
     pool     copies and removes large files; a pool of its own by default
     """
@@ -43,12 +44,14 @@ class FolderStaging(Staging):
         is_dead: Callable[[str], bool] = lambda owner: False,
         is_here: Callable[[str], bool] = lambda owner: False,
         *,
+        origin: Mapping[str, str] | None = None,
         disk: files.Disk = files.DISK,
         pool: native_threads.NativePool | None = None,
     ) -> None:
         self._root = files.ensure_folder(root, 'staging folder')
         self._is_dead = is_dead
         self._is_here = is_here
+        self.origin = origin or {}
         self._disk = disk
         self._pool = pool or native_threads.NativePool(2, 'staging')
 
@@ -139,6 +142,9 @@ class FolderStaging(Staging):
         """Write the checkpoint as open again, because this claim now writes to the file."""
         opened = dataclasses.replace(checkpoint, closed=False)
         self._pool.submit(checkpoints.write, path, opened).result()
+
+    def has(self, task_id: str) -> bool:
+        return bool(UUID.fullmatch(task_id)) and files.is_folder(self._folder(task_id))
 
     def task_ids(self) -> list[str]:
         names = threads.original('os').listdir(self._root)

@@ -9,6 +9,7 @@ import typing
 from glance.domain.entry import Claim
 from glance.domain.lease import Lease
 from glance.interfaces.flow import Flow
+from glance.interfaces.staging import Staging
 
 
 class LogbookKind(enum.Enum):
@@ -63,6 +64,17 @@ class TaskExecutor(abc.ABC):
     def describe(cls, conf: typing.Any) -> str:
         """How it runs tasks as configured, for the log; a few words, or nothing."""
         return ''
+
+    def staging(self, here: Staging) -> Staging:
+        """The staging area for the tools of this process.
+
+        here  the area of this host
+        """
+        return here
+
+    def lacks(self) -> list[str]:
+        """What accepted tasks wait for that somebody has to provide: a sentence each."""
+        return []
 
     @property
     @abc.abstractmethod

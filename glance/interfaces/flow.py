@@ -7,6 +7,7 @@ import typing
 
 from glance.domain.lease import Lease
 from glance.domain.leftover import Leftover
+from glance.domain.place import ANYWHERE, Place
 
 Work = dict[str, typing.Any]  # plain data (JSON) that decides the result of a task
 
@@ -43,6 +44,13 @@ class Step(abc.ABC):
     ) -> collections.abc.Iterable[Leftover]:
         """What the sweeper must remove if undo() failed for good. Arguments as in undo()."""
         return ()
+
+    def place(self, values: collections.abc.Mapping[str, typing.Any]) -> Place:
+        """Where do() can be done. A step that moves_bytes goes to a worker at such a place.
+
+        values  the work, and what do() takes of the results of earlier steps
+        """
+        return ANYWHERE
 
     def is_reusable(self, given: typing.Any) -> bool:
         """Whether the result of do() in an earlier claim can still be used here.

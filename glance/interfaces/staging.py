@@ -2,13 +2,21 @@
 
 import abc
 import collections.abc
+import os
+import typing
 
 from glance.domain.checkpoint import Checkpoint
 from glance.domain.lease import Lease
 
 
 class Staging(abc.ABC):
-    """A place with one folder for each task and claim."""
+    """A place with one folder for each task and claim.
+
+    origin  what tells it from the staging areas of other hosts: the id of the area, and the
+            host, by the names 'area' and 'host'. Part of what a fetch returns
+    """
+
+    origin: collections.abc.Mapping[str, str] = {}
 
     @abc.abstractmethod
     def path(self, lease: Lease) -> str:
@@ -39,6 +47,23 @@ class Staging(abc.ABC):
     def wrote_all(self, predecessor: str | None) -> bool:
         """Whether a process has ended, and all that it wrote on this host is in its files."""
         return False
+
+    def holds(self, staged: collections.abc.Mapping[str, typing.Any]) -> bool:
+        """Whether the file of a finished fetch is still here, and whole.
+
+        staged  what the fetch has returned: path, size, and the origin
+        """
+        try:
+            size = os.stat(staged['path'], follow_symlinks=False).st_size
+        except OSError:
+            return False
+        # Before there were workers, fetches did not say where they had staged.
+        is_here = staged.get('area') in (None, self.origin.get('area'))
+        return bool(is_here and size == staged['size'])
+
+    def has(self, task_id: str) -> bool:
+        """Whether a task has a folder."""
+        return task_id in self.task_ids()
 
     @abc.abstractmethod
     def task_ids(self) -> list[str]:

@@ -48,6 +48,14 @@ class ImageStore(abc.ABC):
         """Whether the URL is of this store, so that its name may have changed since."""
         return False
 
+    def is_reachable(self) -> bool:
+        """Whether this process can store something now, as far as a quick look tells.
+
+        It may wait for a disk: it is called in a native thread. A worker that cannot reach a
+        store gets no steps that need it.
+        """
+        return True
+
     @abc.abstractmethod
     def location_of(self, image_id: str, number: int) -> str:
         """The URL under which the claim with this lease number stores an image."""

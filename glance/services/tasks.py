@@ -64,6 +64,10 @@ class Tasks:
         self.types = tuple(name for name, known in types.items() if known.postable)
         self.known_types = tuple(dict.fromkeys((*self.types, *types, *RESERVED_TYPES)))
 
+    def lacks(self) -> list[str]:
+        """What accepted tasks wait for that somebody has to provide: a sentence each."""
+        return self._executor.lacks()
+
     def type(self, name: str) -> TaskType:
         """A type that users can create. Raises Invalid, or PluginBroke for a broken plug-in."""
         if name in self._broken:

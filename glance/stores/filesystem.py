@@ -65,6 +65,10 @@ class FilesystemStore(ImageStore):
     def from_conf(cls, folder: pathlib.Path | None, section: typing.Any) -> typing.Self:
         return cls(str(folder), file_perm=section.filesystem_store_file_perm)
 
+    def is_reachable(self) -> bool:
+        found = deployment_marker.read(pathlib.Path(self._folder))
+        return found is not None and found == self._deployment
+
     def owns(self, url: str) -> bool:
         return url.startswith(f'file://{self._folder}/')
 

@@ -166,6 +166,7 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
             return Announcement(
                 worker=broker.address(name),
                 host='host',
+                area='area',
                 version=configured.version(),
                 deployment=queue.deployment(),
                 topics=['default'],

@@ -96,7 +96,7 @@ def link(where):
 def test_workers_are_listed_with_why_they_are_not_used(start_worker, listed, link, tmp_path):
     worker = start_worker()
     there = start_worker(DEFAULT={'state_path': tmp_path / 'elsewhere'})  # with its own database
-    older = Announcement('older', 'zzz', '0.0.1', 'here', ['default'], ['file'], 1, 1)
+    older = Announcement('older', 'zzz', 'area', '0.0.1', 'here', ['default'], ['file'], 1, 1)
     other = link(lambda message: isinstance(message, Question) and other.send_to_all(older))
     by_pid = {line[1].split('.')[-2]: line for line in listed() if line[1] != 'older'}
     used = by_pid[str(worker.process.pid)]

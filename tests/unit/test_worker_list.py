@@ -14,7 +14,7 @@ from glance.engine.worker_directory import WorkerDirectory
 from tests import brokers
 
 AT = datetime.datetime(2026, 11, 27, 9, 5, 7, tzinfo=datetime.UTC)
-ONE = Announcement('glance.b.1', 'b', '1.0', 'here', ['default'], ['fast', 'safe'], 10, 3)
+ONE = Announcement('glance.b.1', 'b', 'area', '1.0', 'here', ['default'], ['fast', 'safe'], 10, 3)
 
 
 def table(*announced):

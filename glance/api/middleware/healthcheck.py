@@ -7,10 +7,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import webob
 from oslo_middleware import healthcheck
-from oslo_middleware.healthcheck import opts
+from oslo_middleware.healthcheck import opts, pluginbase
 
 from glance.api.errors import error_response
 from glance.domain import errors
+
+Lacks = collections.abc.Callable[[], list[str]]
+Results = list[typing.Any]  # oslo.middleware's HealthcheckResult
 
 PATH = '/healthcheck'
 ALLOW = {'Allow': 'GET, HEAD, OPTIONS'}
@@ -22,6 +25,32 @@ def register_opts(conf: typing.Any) -> None:
 
 
 class _Check(healthcheck.Healthcheck):
+    """The health check, which tells in its detailed form also what tasks wait for.
+
+    lacks  lacks(): a sentence each. They do not make the service unhealthy: it can accept tasks
+    """
+
+    def __init__(self, app: WSGIApplication, conf: typing.Any, lacks: Lacks) -> None:
+        super().__init__(app, conf)
+        self._lacks = lacks
+
+    def _make_text_response(self, results: Results, healthy: bool) -> tuple[str, str]:
+        text: tuple[str, str] = super()._make_text_response(self._with_lacks(results), healthy)
+        return text
+
+    def _make_json_response(self, results: Results, healthy: bool) -> tuple[str, str]:
+        json: tuple[str, str] = super()._make_json_response(self._with_lacks(results), healthy)
+        return json
+
+    def _make_html_response(self, results: Results, healthy: bool) -> tuple[str, str]:
+        html: tuple[str, str] = super()._make_html_response(self._with_lacks(results), healthy)
+        return html
+
+    def _with_lacks(self, results: Results) -> Results:
+        if not self._show_details:
+            return results
+        return [*results, *(pluginbase.HealthcheckResult(True, one) for one in self._lacks())]
+
     # The template of oslo.middleware gives an empty body if no check is configured.
     PLAIN_RESPONSE_TEMPLATE = (
         '{% for reason in reasons %}{{ reason or "" }}\n{% else %}OK{% endfor %}'
@@ -29,9 +58,12 @@ class _Check(healthcheck.Healthcheck):
 
 
 class Healthcheck:
-    """Responds "OK", or 503 while the file that disable_by_file_path names exists."""
+    """Responds "OK", or 503 while the file that disable_by_file_path names exists.
 
-    def __init__(self, app: WSGIApplication, conf: typing.Any) -> None:
+    lacks  lacks(): what accepted tasks wait for, for the detailed form; a sentence each
+    """
+
+    def __init__(self, app: WSGIApplication, conf: typing.Any, lacks: Lacks) -> None:
         self._app = app
         if conf.healthcheck.disable_by_file_path:
             # An operator who names the file wants it checked.
@@ -44,7 +76,7 @@ class Healthcheck:
                     f'{", ".join(sorted(backends.names))}.'
                 )
         try:
-            self._check = _Check(app, conf)
+            self._check = _Check(app, conf, lacks)
         except Exception as error:
             raise errors.ConfigError(f'[healthcheck] cannot be used: {error}') from None
 

@@ -33,6 +33,10 @@ class Tasks:
 
     types = ('import',)
     known_types = ('import', 'api_image_import', 'location_import')
+    lacking = ()
+
+    def lacks(self):
+        return list(self.lacking)
 
     def type(self, name):
         if name not in self.types:

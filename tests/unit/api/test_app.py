@@ -53,6 +53,19 @@ def test_the_health_check_can_be_switched_off_by_a_file(call, make_app, tmp_path
     assert (answer.status_int, answer.text.strip()) == (503, 'DISABLED BY FILE')
 
 
+@pytest.mark.parametrize('form', ['text/plain', 'text/html', 'application/json'])
+@pytest.mark.parametrize('is_detailed', [True, False])
+def test_the_detailed_health_check_says_what_tasks_wait_for(
+    call, make_app, services, form, is_detailed
+):
+    """That is not unhealthy: tasks are accepted all the same."""
+    services.tasks.lacking = ['No worker has announced itself']
+    app = make_app(healthcheck__detailed=is_detailed)
+    answer = call('GET', '/healthcheck', app=app, headers={'Accept': form})
+    assert answer.status_int == 200
+    assert ('No worker has announced itself' in answer.text) == is_detailed
+
+
 @pytest.mark.parametrize('method', ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 def test_the_health_check_can_only_be_read(call, make_app, tmp_path, method):
     app = make_app(healthcheck__disable_by_file_path=str(tmp_path / 'drain'))

@@ -15,6 +15,7 @@ from glance.domain.remote_steps import (
     NotOurs,
     Order,
     Question,
+    Sweep,
     from_wire,
     to_wire,
 )
@@ -25,7 +26,8 @@ MESSAGES = [
     Answer('glance.worker-1', ID, Ending.DONE),
     Heard(ID),
     Beat('glance.worker-1', {ID: 1048576, OTHER_ID: -1}),
-    Announcement('glance.worker-1', 'host', '0.1.0', ID, ['default'], ['fast'], 10, 3),
+    Announcement('glance.worker-1', 'host', 'area', '0.1.0', ID, ['default'], ['fast'], 10, 3),
+    Sweep(ID),
     Question(),
 ]
 
@@ -52,7 +54,7 @@ def test_a_message_that_lacks_a_field_is_refused(message):
 @pytest.mark.parametrize(
     ('change', 'reason'),
     [
-        ({'schema': 2}, 'schema'),
+        ({'schema': 1}, 'schema'),
         ({'kind': 'stop'}, 'kind'),
         ({'kind': ['order']}, 'kind'),
         ({'task_id': '../../etc'}, 'task_id'),

@@ -1,12 +1,14 @@
 """What becomes of the steps that a process has sent to workers."""
 
+import dataclasses
 import uuid
 
 import pytest
 
 from glance.domain.entry import Claim
 from glance.domain.lease import HandBack, Lease, LostLease, Progress, WorkerLost
-from glance.domain.remote_steps import Announcement, Answer, Beat, Ending, Heard, Order
+from glance.domain.place import Place
+from glance.domain.remote_steps import Announcement, Answer, Beat, Ending, Heard, Order, Sweep
 from glance.engine import remote_steps
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.worker_directory import WorkerDirectory
@@ -14,7 +16,7 @@ from glance.testing.fakes.link import FakeLink
 
 SILENCE = 5
 LEASE = Lease(str(uuid.uuid4()), 1)
-WORKER = Announcement('glance.one', 'host', '1.0', 'here', ['default'], ['fast'], 2, 2)
+WORKER = Announcement('glance.one', 'host', 'area', '1.0', 'here', ['default'], ['fast'], 2, 2)
 
 
 class Remote(remote_steps.RemoteSteps):
@@ -32,6 +34,7 @@ class Remote(remote_steps.RemoteSteps):
             if self._can_hear(self.now):
                 self._look_for_lost(seconds)
             self._assign_waiting()
+        self._tell_missing()
 
 
 @pytest.fixture
@@ -223,3 +226,102 @@ def test_a_cancelled_run_does_not_wait_for_a_worker(remote, runs):
     runs.get(LEASE).cancelled = True
     remote.pass_time(1)
     assert future.result(0) == Ending.REFUSED
+
+
+FILES = Place('area', 'fast', 'host')
+OTHER = dataclasses.replace(WORKER, worker='glance.two', host='h2', area='other')
+
+
+def test_a_step_waits_for_the_host_that_has_what_it_needs(remote, link):
+    remote.receive(OTHER)
+    future = remote.submit(LEASE, 'check', FILES)
+    behind = remote.submit(LEASE, 'fetch', Place(store='fast'))
+    assert [order.step for order in orders(link)] == ['fetch']  # nobody waits behind another
+    remote.pass_time(SILENCE - 1)
+    remote.receive(WORKER)
+    assert [order.step for order in orders(link)] == ['fetch', 'check']
+    remote.pass_time(1)
+    assert not future.done()
+    assert not behind.done()
+
+
+def test_a_host_that_is_gone_is_waited_for_no_longer_if_others_can_begin_again(remote, link):
+    remote.receive(OTHER)
+    future = remote.submit(LEASE, 'check', FILES)
+    for _ in range(SILENCE + 1):
+        assert not future.done()
+        assert not remote.is_gone('area')
+        remote.receive(OTHER)
+        remote.pass_time(1)
+    assert future.result(0) == Ending.HOST_GONE
+    assert orders(link) == []
+    assert remote.is_gone('area')
+    remote.receive(dataclasses.replace(WORKER, stores=[]))  # it is back without the store
+    assert remote.is_gone('area')
+    remote.receive(WORKER)
+    assert not remote.is_gone('area')
+
+
+def test_a_host_is_waited_for_if_nobody_else_is_there(remote, link):
+    remote.receive(dataclasses.replace(OTHER, stores=['slow']))
+    future = remote.submit(LEASE, 'check', FILES)
+    for _ in range(3 * SILENCE):
+        remote.pass_time(1)
+    assert not future.done()
+    remote.receive(WORKER)
+    assert len(orders(link)) == 1
+
+
+def test_silence_of_the_broker_is_not_the_end_of_a_host(remote, link):
+    remote.receive(OTHER)
+    future = remote.submit(LEASE, 'check', FILES)
+    link.age = 60
+    for _ in range(60):
+        remote.pass_time(1)
+    assert not future.done()
+    assert remote.missing() == ['The message broker has not answered for 8 seconds or more']
+
+
+def test_what_is_missing_is_logged_once_while_it_lasts(remote, caplog):
+    sentence = 'No worker has announced itself; 2 steps wait'
+    remote.submit(LEASE, 'fetch')
+    remote.submit(LEASE, 'check')
+    assert remote.missing() == [sentence]
+    for _ in range(3):
+        remote.pass_time(1)
+    assert [record.getMessage() for record in caplog.records] == [sentence]
+    remote.receive(WORKER)
+    assert remote.missing() == []
+    remote.pass_time(SILENCE + 1)  # it is gone, and both are dropped
+    remote.submit(LEASE, 'fetch')
+    for _ in range(3):
+        remote.pass_time(1)
+    assert caplog.records[-1].getMessage() == 'No worker has announced itself; 1 steps wait'
+
+
+def test_a_worker_that_comes_at_once_is_not_missed(remote, caplog):
+    remote.submit(LEASE, 'fetch')
+    remote.pass_time(0.5)
+    remote.receive(WORKER)
+    remote.pass_time(1)
+    assert caplog.records == []
+
+
+def test_the_next_claim_goes_to_where_the_one_before_has_staged(remote, link, runs):
+    remote.receive(WORKER)
+    remote.submit(LEASE, 'fetch')
+    remote.receive(dataclasses.replace(OTHER, slots=9, free=9))
+    same_host = dataclasses.replace(WORKER, worker='glance.three')
+    remote.receive(same_host)
+    remote.pass_time(SILENCE + 1)
+    for announced in (OTHER, same_host):
+        remote.receive(announced)
+    again = Lease(LEASE.task_id, 2)
+    runs.begin(claim(again))
+    remote.submit(again, 'fetch')
+    assert link.sent[-1][0] == 'glance.three'
+
+
+def test_all_are_asked_to_sweep(remote, link):
+    remote.sweep(LEASE.task_id)
+    assert link.sent[-1] == (None, Sweep(LEASE.task_id))

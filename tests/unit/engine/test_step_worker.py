@@ -59,6 +59,9 @@ class Inline(Step):
     def do(self):
         raise AssertionError('a worker must not do this')
 
+    def is_reusable(self, given):
+        return given != 'gone'
+
 
 class Logbook:
     """What steps have returned, in memory. error: what saving raises."""
@@ -69,6 +72,9 @@ class Logbook:
 
     def results(self):
         return dict(self.saved)
+
+    def load(self, flow):
+        self.saved = {name: self.saved[name] for name in flow.resumable_steps(self.saved)}
 
     def save_result(self, name, given):
         if self.error:
@@ -123,7 +129,7 @@ class Bench:
             self.runs,
             lambda claim, flow: self.logbook,
             lambda free, leaving: Announcement(
-                'glance.worker', 'host', '1', 'here', ['default'], [], slots, free, leaving
+                'glance.worker', 'host', 'area', '1', 'here', ['default'], [], slots, free, leaving
             ),
             self.given_up.append,
             slots=slots,
@@ -181,6 +187,20 @@ def test_a_failure_is_recorded_before_it_is_answered(bench):
 def test_a_step_that_is_not_for_workers_is_refused(bench, step):
     assert bench.carry_out(bench.order(step)) == Ending.REFUSED
     assert bench.worker.refused == 1
+
+
+def test_what_an_earlier_claim_left_and_is_gone_is_done_again_by_the_next(bench):
+    bench.logbook.saved['inline'] = 'gone'
+    assert bench.carry_out(bench.order()) == Ending.HANDED_BACK
+    assert bench.logbook.saved == {}
+    assert not bench.step.begun.is_set()
+
+
+def test_what_this_worker_did_in_this_claim_must_not_go(bench):
+    """The step finds out, and fails."""
+    bench.carry_out(bench.order('inline'))  # it has seen it under this lease
+    bench.logbook.saved['inline'] = 'gone'
+    assert bench.carry_out(bench.order()) == Ending.DONE
 
 
 def test_a_stale_lease_is_refused(bench):

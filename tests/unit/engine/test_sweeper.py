@@ -145,3 +145,19 @@ def test_old_keys_are_forgotten(sweeps, tasks):
     }
     sweeps.sweep()
     assert list(tasks.keys) == [('us', 'new')]
+
+
+def test_a_task_can_be_looked_at_without_a_sweep(make_sweeper, staging, images):
+    runs, ended = (pathlib.Path(staging.path(Lease(task_id, 1))) for task_id in (RUNS, ENDED))
+    for path in (runs, ended):
+        path.write_bytes(b'bits')
+    one = make_sweeper(RUNS)
+    one.sweep = lambda: None
+    one.start()
+    try:
+        for task_id in (RUNS, ENDED, 'none'):
+            one.look_at(task_id)
+        FakeQueue().wait_until(lambda: not ended.exists(), every=0.01)
+        assert runs.exists()
+    finally:
+        one.stop(PATIENCE)

@@ -5,11 +5,12 @@ import uuid
 
 import pytest
 
+from glance.domain.place import ANYWHERE, Place
 from glance.domain.remote_steps import Announcement
 from glance.engine.worker_directory import WorkerDirectory
 
 DEPLOYMENT = str(uuid.uuid4())
-ONE = Announcement('glance.one', 'host', '1.0', DEPLOYMENT, ['default'], ['fast'], 3, 3)
+ONE = Announcement('glance.one', 'host', 'area', '1.0', DEPLOYMENT, ['default'], ['fast'], 3, 3)
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_the_one_with_most_free_slots_is_chosen(directory):
 def test_the_one_that_did_the_step_before_is_chosen_again(directory):
     directory.note(ONE)
     directory.note(other(slots=9, free=5))
-    assert directory.choose('glance.one') == 'glance.one'
+    assert directory.choose(earlier='glance.one') == 'glance.one'
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,56 @@ def test_one_that_is_silent_too_long_is_lost(directory):
 def test_nobody_is_there(directory):
     assert directory.choose() is None
     assert directory.missing() == 'No worker has announced itself'
+
+
+FILES = Place('area', 'fast', 'host')
+
+
+@pytest.mark.parametrize(
+    ('place', 'chosen'),
+    [
+        (ANYWHERE, 'glance.other'),
+        (Place(store='fast'), 'glance.one'),
+        (Place(store='safe'), 'glance.other'),
+        (Place('area'), 'glance.one'),
+        (Place('elsewhere'), 'glance.other'),
+        (FILES, 'glance.one'),
+        (Place('elsewhere', 'fast'), None),
+        (Place(store='none'), None),
+    ],
+)
+def test_a_step_goes_where_its_files_and_its_store_are(directory, place, chosen):
+    directory.note(ONE)
+    directory.note(other(slots=9, free=5, host='b', area='elsewhere', stores=['safe']))
+    assert directory.choose(place) == chosen
+    assert directory.choose(place, earlier='glance.one', area='area') == (
+        'glance.one' if place == ANYWHERE else chosen
+    )
+    assert directory.is_served(place) == (chosen is not None)
+
+
+def test_a_worker_where_an_earlier_claim_has_staged_is_preferred(directory):
+    directory.note(ONE)
+    directory.note(other(slots=9, free=5, area='elsewhere'))
+    assert directory.choose(area='area') == 'glance.one'
+    assert directory.area_of('glance.other') == 'elsewhere'
+    for _ in range(3):
+        directory.begin('glance.one')
+    assert directory.choose(area='area') == 'glance.other'
+    assert directory.missing(FILES) is None  # only busy
+
+
+@pytest.mark.parametrize(
+    ('place', 'what'),
+    [
+        (Place(store='safe'), 'the store "safe"'),
+        (Place('gone', host='h2'), 'the files that were staged on host h2'),
+        (
+            Place('gone', 'fast', 'h2'),
+            'the files that were staged on host h2 and the store "fast"',
+        ),
+    ],
+)
+def test_what_no_worker_has_is_named(directory, place, what):
+    directory.note(ONE)
+    assert directory.missing(place) == f'None of the 1 workers that can be used has {what}'

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from . import history
 
-MARK = '.deployment'  # says whose folder it is; it stays
+MARKS = {'.deployment', '.area'}  # say whose folder it is, and which; they stay
 EMPTIED = ('task_queue', 'logbooks', 'flowdetails', 'atomdetails', 'leftovers')
 READ = ('tasks', 'task_info', 'images', 'image_locations', *EMPTIED)
 
@@ -111,7 +111,7 @@ def _check_bytes(state, living, locations):
 
 
 def _names(folder):
-    return {path.name for path in folder.iterdir()} - {MARK}
+    return {path.name for path in folder.iterdir()} - MARKS
 
 
 def _check_sources(infos, ends, living, sources):

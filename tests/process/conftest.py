@@ -321,7 +321,7 @@ def left_behind(state):
         str(path.relative_to(state))
         for folder in ('images', 'staging')
         for path in folders.below(state / folder)
-        if path.name != checker.MARK
+        if path.name not in checker.MARKS
     )
 
 

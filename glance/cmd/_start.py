@@ -32,6 +32,13 @@ _CONTEXT_FORMAT = (
     '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s '
     '[%(request_id)s %(resource_uuid)s] %(message)s'
 )
+_LOG_LEVELS = (
+    'alembic=WARN',
+    'eventlet=WARN',
+    # It logs an error with a traceback for each connection that breaks before it is given back.
+    # What an outage is, glance.db.outages says in one line.
+    'sqlalchemy.pool=CRITICAL',
+)
 _PLAIN_FORMAT = '%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [- -] %(message)s'
 
 
@@ -112,9 +119,7 @@ def _read(
     conf.set_default('use_stderr', True)
     conf.set_default('logging_context_format_string', _CONTEXT_FORMAT)
     conf.set_default('logging_default_format_string', _PLAIN_FORMAT)
-    conf.set_default(
-        'default_log_levels', [*log.get_default_log_levels(), 'alembic=WARN', 'eventlet=WARN']
-    )
+    conf.set_default('default_log_levels', [*log.get_default_log_levels(), *_LOG_LEVELS])
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

@@ -100,8 +100,9 @@ _SELECT_SUSPECTS = (
     sa.select(_c.deaths, sa.func.count())
     .where(_IS_SUSPECT, _FREE, _PAUSE_IS_OVER)
     .group_by(_c.deaths)
-    # Not the fewest deaths: while processes die again and again, there are always new suspects.
-    .order_by(sa.func.min(_c.touched))
+    # First what is to be cancelled: it has the highest priority. Then not the fewest deaths:
+    # while processes die again and again, there are always new suspects.
+    .order_by(sa.func.max(_c.priority).desc(), sa.func.min(_c.touched))
 )
 
 

@@ -189,7 +189,8 @@ class SqlImageRepository(ImageRepository):
 
     def remove(self, lease: Lease, image_id: str) -> None:
         def delete(connection: sa.Connection) -> None:
-            row = connection.execute(SELECT_IMAGE, {'id': image_id}).one_or_none()
+            # The lock keeps a caller from deleting the image between this look and the end.
+            row = connection.execute(SELECT_IMAGE_FOR_UPDATE, {'id': image_id}).one_or_none()
             if row is None or row.created_by_task != lease.task_id:
                 return
             if row.status != Status.IMPORTING and not row.deleted:

@@ -66,7 +66,8 @@ class TaskQueue(abc.ABC):
     def suspects(self) -> list[tuple[int, int]]:
         """(deaths, number) of the suspects that can be claimed now.
 
-        First come those among which one has waited the longest since its last run.
+        First come those among which one is to be cancelled, then those among which one has
+        waited the longest since its last run.
         """
 
     @abc.abstractmethod

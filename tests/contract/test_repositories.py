@@ -1,6 +1,7 @@
 """Do the repositories keep the promises of TaskRepository and ImageRepository?"""
 
 import datetime
+import threading
 
 import pytest
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from glance.db import models
 from glance.db.image_repository import SqlImageRepository
 from glance.db.task_repository import SqlTaskRepository
+from glance.domain import errors
 from glance.domain.idempotency import LIFETIME
 from glance.domain.leftover import Leftover
 from glance.testing.contracts.images import ImageRepositoryContract
@@ -15,9 +17,18 @@ from glance.testing.contracts.tasks import TaskRepositoryContract
 from glance.testing.fakes.images import FakeImageRepository
 from glance.testing.fakes.queue import FakeQueue
 from glance.testing.fakes.tasks import FakeTaskRepository
+from tests import databases
 
 from .sql_queue import SqlQueue
 
+# Transactions of this database that wait for the lock of another one.
+WAITING = {
+    'postgresql': 'SELECT count(*) FROM pg_stat_activity'
+    " WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    'mariadb': "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+    ' AND trx_mysql_thread_id IN'
+    ' (SELECT id FROM information_schema.processlist WHERE db = database())',
+}
 LONG_AGO = datetime.datetime(2020, 1, 1)
 
 
@@ -90,3 +101,20 @@ class TestSqlImages(OnDatabase, ImageRepositoryContract):
                 self.images.remove_location(found[0])
         kept = [one.kind for one in self.queue_of_all.leftovers_of('t1')]
         assert kept == ['staging', 'image']
+
+    @pytest.mark.on('postgresql', 'mariadb')
+    def test_a_deletion_amid_the_undo_of_a_run_is_not_forgotten(self):
+        self._create()
+        asked = sa.text(WAITING[databases.CHOSEN])
+        removing = threading.Thread(target=self.images.remove, args=(self.lease, 'i1'))
+        with self.database.engine.connect() as caller:
+            deleted = sa.update(models.images).values(status='deleted', deleted=True)
+            caller.execute(deleted)
+            removing.start()
+            self.queue.wait_until(
+                lambda: self.database.read(lambda connection: connection.scalar(asked))
+            )
+            caller.commit()
+        removing.join()
+        with pytest.raises(errors.ImageGone):
+            self.images.create(self.lease, self._image())

@@ -44,7 +44,8 @@ def check(state, sources=None, *, database=None, log=None, hosts=None, deleted=(
     living = {row['id']: row for row in rows['images'] if not row['deleted']}
     made = [image for _status, _message, image in ends.values() if image]
     assert len(made) == len(set(made)), 'an image has two tasks'
-    assert set(living) == set(made) - set(deleted), 'images without a successful task, or reverse'
+    wrong = set(living) ^ (set(made) - set(deleted))
+    assert not wrong, f'images without a successful task, or reverse: {wrong}'
     _check_bytes(state, living, rows['image_locations'])
     for host in hosts or [state]:
         left = _names(host / 'staging')

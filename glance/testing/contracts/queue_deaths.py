@@ -46,6 +46,8 @@ class QueueDeathContract:
                 if number >= SUSPECT_DEATHS - 1:
                     assert self._claim('b') == []  # counts the death
         assert self.queue.suspects() == [(SUSPECT_DEATHS + 1, 1), (SUSPECT_DEATHS, 1)]
+        assert self.queue.cancel('t2')  # what is to be cancelled waits for nobody
+        assert self.queue.suspects() == [(SUSPECT_DEATHS, 1), (SUSPECT_DEATHS + 1, 1)]
 
     def _suspects(self, deaths: int) -> list[Claim]:
         group = SuspectGroup(deaths, 9)

@@ -162,7 +162,7 @@ class FakeQueue(ObservedQueue):
         with self._changed:
             known = [row for row in self._rows.values() if row.deaths >= SUSPECT_DEATHS]
         free = [row for row in known if row.is_free(time.monotonic())]
-        free.sort(key=lambda row: row.claimed_at)
+        free.sort(key=lambda row: (not row.cancel_requested, row.claimed_at))
         return list(collections.Counter(row.deaths for row in free).items())
 
     def blame(self, lease: Lease, death: str) -> None:

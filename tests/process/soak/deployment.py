@@ -172,6 +172,8 @@ class Member:
         self._process.signal(number)
 
     def _pause(self, seconds):
+        if not self._is_ready():
+            self.expect_trouble(seconds)  # to a start, a pause looks like a database that is late
         self._process.signal(signal.SIGSTOP)
         time.sleep(seconds)
         self._process.signal(signal.SIGCONT)

@@ -131,7 +131,8 @@ def _write_stacks(*_signal):
     import greenlet
 
     for one in gc.get_objects():
-        if isinstance(one, greenlet.greenlet) and one.gr_frame is not None:
+        # isinstance() would ask a weak reference for what it refers to, and that may be gone.
+        if issubclass(type(one), greenlet.greenlet) and one.gr_frame is not None:
             lines = [f'Stack of {one}:\n', *traceback.format_stack(one.gr_frame)]
             os.write(2, ''.join(lines).encode())
 

@@ -45,15 +45,16 @@ _seats: dict[Any, _Seat] = {}
 _lock = threading.Lock()
 
 
-@contextlib.contextmanager
-def allowed() -> Iterator[None]:
+def allowed() -> contextlib.AbstractContextManager[None]:
     """A context in which this thread may be interrupted.
 
     An error that was not raised before its end is forgotten.
     """
-    if threads.is_green():
-        yield
-        return
+    return contextlib.nullcontext() if threads.is_green() else _seated()
+
+
+@contextlib.contextmanager
+def _seated() -> Iterator[None]:
     thread = threads.current()
     outer = _seats.get(thread)
     _seats[thread] = _Seat()

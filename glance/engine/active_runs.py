@@ -213,9 +213,10 @@ class ActiveRuns(RunControl):
     def wake(self, run: Run) -> None:
         """Raise the Drop of a stopped run in its threads that wait for their source."""
         for thread in list(run.at_work):
-            if run.stop is not None and self._slots.are_waiting({thread}):
-                run.interrupted[thread] = run.stop
-                interrupts.interrupt(thread, run.stop)
+            with self._lock:
+                if run.stop is not None and self._slots.are_waiting({thread}):
+                    run.interrupted[thread] = run.stop
+                    interrupts.interrupt(thread, run.stop)
 
     def progress(self, lease: Lease, bytes_done: int | None = None) -> None:
         run = self.get(lease)

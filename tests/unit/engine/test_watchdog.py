@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from glance import threads
+from glance import interrupts, threads
 from glance.domain import errors
 from glance.domain.lease import CancelIgnored, NoFreeThread, Stalled
 from glance.engine.active_runs import ActiveRuns
@@ -173,16 +173,16 @@ class TestCancel:
         assert run.stop is None
         assert watched.queue.held('us')
 
-    @pytest.mark.green
     def test_a_step_that_waits_is_interrupted_and_an_undo_is_not(self):
         watched = Watched('t1', step_threads=None)
         run = self.run_of(watched)
-        never, interrupted = threading.Event(), []
+        over, interrupted = threading.Event(), []
 
         def wait(undoing):
             try:
                 with watched.runs.at_work(run.claim.lease, undoing=undoing):
-                    never.wait()
+                    while not over.is_set():
+                        interrupts.sleep(0.01 if undoing else PATIENCE)
             except errors.Cancelled:
                 interrupted.append(undoing)
 
@@ -193,6 +193,6 @@ class TestCancel:
         waits[1].result(PATIENCE)
         self.notice(watched, run, seconds=CANCEL_TIMEOUT)
         assert (interrupted, waits[0].done()) == ([False], False)
-        never.set()
+        over.set()
         waits[0].result(PATIENCE)
         assert (interrupted, run.stop) == ([False], None)

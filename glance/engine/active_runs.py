@@ -37,6 +37,7 @@ class Run:
     at_work: set[typing.Any] = dataclasses.field(default_factory=set)  # threads inside a step
     undoing: set[typing.Any] = dataclasses.field(default_factory=set)  # those that undo or remove
     # By thread: the error that was raised in it, or will be when its step returns.
+    elsewhere: set[typing.Any] = dataclasses.field(default_factory=set)  # steps at workers
     interrupted: dict[typing.Any, BaseException] = dataclasses.field(default_factory=dict)
 
     @property
@@ -119,8 +120,8 @@ class ActiveRuns(RunControl):
         return self._slots.is_full
 
     def not_waiting(self) -> int:
-        """How many runs do something else than wait for bytes of their source."""
-        return sum(not self._slots.are_waiting(run.at_work) for run in self)
+        """How many runs do something else than wait for bytes of their source, or for a worker."""
+        return sum(not (run.elsewhere or self._slots.are_waiting(run.at_work)) for run in self)
 
     def busy(self) -> int:
         """How many of the shared step threads are inside a step."""

@@ -57,6 +57,9 @@ class RemoteTaskExecutor(InlineTaskExecutor):
         self._claim.lease.events.begun.add(task.name)  # the worker tells it; an undo must know
         sent = StepFuture(self, task)
         self._sent.append(sent)
+        elsewhere = self._runs.get(self._claim.lease).elsewhere
+        elsewhere.add(sent)
+        sent.add_done_callback(elsewhere.discard)
         place = task.step.place(self._claim.work | arguments)
         self._remote.submit(self._claim.lease, task.name, place).add_done_callback(sent.take)
         return sent

@@ -1,7 +1,13 @@
 """Steps go to the host that has what they need. Hosts are folders of their own here."""
 
+import collections
+import re
+import threading
+import time
+
 import pytest
 
+from glance.testing.source_server import Answer
 from tests import brokers, folders
 
 from .conftest import KILL, until
@@ -11,6 +17,7 @@ brokers.import_kombu()
 pytestmark = pytest.mark.soak  # they need brokers
 
 WORKER_TIMEOUT = 3.0
+IMPORTS = 20
 
 
 class Hosts:
@@ -208,3 +215,39 @@ def _missing(api, source):
     """What the service says it lacks while a new import waits."""
     api.import_(source)
     return ' '.join(one['reason'] for one in api.call('GET', '/healthcheck')[1]['reasons'])
+
+
+def test_three_workers_one_killed_amid_20_imports_and_all_end(api, hosts, web, settled):
+    workers = [hosts.start(host) for host in 'bcd']
+    go_on = threading.Event()
+
+    def half(_request):
+        return Answer(pieces(), announced=len(CONTENT))
+
+    def pieces():
+        yield CONTENT[: len(CONTENT) // 2]
+        go_on.wait()
+        yield CONTENT[len(CONTENT) // 2 :]
+
+    web.pages.update({f'/image-{number}': half for number in range(IMPORTS)})
+    began = time.monotonic()
+    tasks = [api.import_(f'{web.url}/image-{number}') for number in range(IMPORTS)]
+    until(lambda: len(web.requests) == IMPORTS, 'a request of each import')
+    had = [len(worker.steps()) for worker in workers]
+    killed = workers[had.index(max(had))]
+    killed.signal(KILL)
+    killed_at = time.monotonic()
+    go_on.set()
+    ends = collections.Counter(api.ended(task)['status'] for task in tasks)
+    ended_at = time.monotonic()
+    claims = collections.Counter(re.findall(r'Task \S+ (?:begun|goes on), claim (\d+)', api.log))
+    for line in (
+        f'{IMPORTS} imports of {len(CONTENT)} bytes; fetches begun at each worker: {had}',
+        f'kill -9 of one with {max(had)}, {killed_at - began:.1f} s after the first POST',
+        f'ends: {dict(ends)}, {ended_at - killed_at:.1f} s after the kill',
+        f'claims: {dict(claims)}; steps begun at each: {[len(one.steps()) for one in workers]}',
+    ):
+        print(line)  # noqa: T201 - pytest shows it with -rP
+    assert ends == {'success': IMPORTS}
+    assert claims == {'1': IMPORTS, '2': max(had)}  # the others were not disturbed
+    settled({f'{web.url}/image-{number}': CONTENT for number in range(IMPORTS)})

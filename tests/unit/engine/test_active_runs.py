@@ -93,6 +93,16 @@ def test_a_cancelled_or_failing_run_undoes_and_removes_to_the_end():
         runs.progress(lease)
 
 
+def test_a_run_whose_step_is_at_a_worker_waits():
+    runs = ActiveRuns()
+    run, _ = runs.begin(a_claim()), runs.begin(a_claim(number=3))
+    assert runs.not_waiting() == 2
+    run.elsewhere.add('step')
+    assert runs.not_waiting() == 1
+    run.elsewhere.discard('step')
+    assert runs.not_waiting() == 2
+
+
 def test_a_cancelled_run_fails():
     runs = ActiveRuns()
     run = runs.begin(a_claim(cancel_requested=True))

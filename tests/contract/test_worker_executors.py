@@ -137,6 +137,16 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
         assert ('t1', 'discard') in self.gate.undone
         self.queue.wait_until(lambda: self.gate.inside == 0, every=0.05)
 
+    def test_a_group_of_which_one_step_hangs_ends(self):
+        """The task may end before the worker sees that the lease of the step is lost."""
+        self._needs_interruption()
+        self.executor = self._hasty(group=2)
+        self.queue.add('t1')
+        self.gate.hang_in('t1', 'second-1', times=1)
+        self.executor.start()
+        assert self.queue.end_of('t1') == Status.SUCCESS
+        self.queue.wait_until(lambda: self.gate.inside == 0, every=0.05)
+
     @pytest.mark.soak
     def test_200_tasks_at_once_all_end(self):
         super().test_200_tasks_at_once_all_end()

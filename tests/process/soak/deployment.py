@@ -142,7 +142,9 @@ class Member:
         return time.monotonic() < self._trouble_until
 
     def _is_ready(self):
-        self._ready = self._ready or READY[self.kind] in self._process.log
+        # A child of an earlier life may still say the same in this log.
+        said = f'{READY[self.kind]} {self._process.process.pid}'
+        self._ready = self._ready or said in self._process.log
         return self._ready
 
     def _begin_again(self, seconds):

@@ -62,12 +62,13 @@ class Resolver(typing.Protocol):
     def addresses(self, host: str, port: int) -> list[str]: ...
 
 
-class ManyResolver(typing.Protocol):
-    """The same for verify_all()."""
-
-    def addresses_of_all(
-        self, places: collections.abc.Sequence[tuple[str, int]], *, within: float
-    ) -> list[list[str]]: ...
+def _found(places: list[tuple[str, int]], resolver: Resolver, within: float) -> list[list[str]]:
+    """The addresses of each place, looked up side by side where the resolver can do that."""
+    side_by_side = getattr(resolver, 'addresses_of_all', None)
+    if side_by_side is None:  # one that was made when it needed only addresses()
+        return [resolver.addresses(host, port) for host, port in places]
+    found: list[list[str]] = side_by_side(places, within=within)
+    return found
 
 
 class _NotKnown(Exception):
@@ -142,7 +143,7 @@ class ImportFilter:
             raise kind(f'{mask(url)} does not pass filtering: {fact}.') from None
 
     def verify_all(
-        self, urls: collections.abc.Iterable[str], resolver: ManyResolver, *, within: float
+        self, urls: collections.abc.Iterable[str], resolver: Resolver, *, within: float
     ) -> None:
         """Raises what verify() raises for a URL that does not pass.
 
@@ -155,7 +156,7 @@ class ImportFilter:
             with contextlib.suppress(_NotKnown):
                 self.verify(url, names)
         if names.asked:
-            found = resolver.addresses_of_all(names.asked, within=within)
+            found = _found(names.asked, resolver, within)
             names.known = dict(zip(names.asked, found, strict=True))
             for url in urls:
                 self.verify(url, names)

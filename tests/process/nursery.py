@@ -111,6 +111,8 @@ def _write(path, value):
 
 def _become(asked):
     """This process is the service from now on."""
+    from eventlet import hubs
+
     from . import fail_points
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it does not outlive the nursery
@@ -123,6 +125,9 @@ def _become(asked):
     os.close(log)
     os.close(nothing)
     signal.signal(signal.SIGUSR2, _write_stacks)
+    # An import has made a hub. What one process registers in its epoll would wake all others
+    # that were forked, for descriptors of the same numbers.
+    hubs.use_hub()
     return fail_points.run(asked['fail_point'], asked['arguments'], asked['program'])
 
 
@@ -148,6 +153,7 @@ class Nursery:
             cwd=ROOT,
             env=os.environ | environment,
         )
+        self.pid = self._process.pid
         self._count = 0
         self._asking = threading.Lock()  # several threads may start processes
 

@@ -125,9 +125,13 @@ class Waiting:
         self.task_id = posted(self.service, f'{web.url}/a')['id']
         assert self.failed.wait(PATIENCE)
         until = time.monotonic() + PATIENCE
-        while 'retry 1 of the fetch' not in caplog.text:
+        # What a stop finds waiting for the disk is fetched again.
+        while not ('retry 1 of the fetch' in caplog.text and SOME in self._sizes()):
             assert time.monotonic() < until
             time.sleep(0.01)
+
+    def _sizes(self):
+        return [(self.service.state / name).stat().st_size for name in self.service.files()]
 
     def page(self, request):
         self.failed.set()

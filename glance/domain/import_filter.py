@@ -14,6 +14,7 @@ import typing
 import urllib.parse
 
 from glance.domain import errors
+from glance.domain.look_ups import Known, NotLookedUp, Resolver, look_up_all
 
 FETCHABLE = {'http': 80, 'https': 443}  # scheme to default port
 
@@ -54,40 +55,6 @@ _COMPATIBLE = ipaddress.IPv6Network('::/96')
 _START = re.compile(r'.*://|[/\\]{2,}', re.DOTALL)
 _AT = re.compile('[@\N{FULLWIDTH COMMERCIAL AT}\N{SMALL COMMERCIAL AT}]|%40')
 _HOST_AND_PORT = re.compile(r'(\[[^]]*\]|[^:]*)(:[0-9]*)?')
-
-
-class Resolver(typing.Protocol):
-    """What this module needs of glance.interfaces.resolver.Resolver."""
-
-    def addresses(self, host: str, port: int) -> list[str]: ...
-
-
-def _found(places: list[tuple[str, int]], resolver: Resolver, within: float) -> list[list[str]]:
-    """The addresses of each place, looked up side by side where the resolver can do that."""
-    side_by_side = getattr(resolver, 'addresses_of_all', None)
-    if side_by_side is None:  # one that was made when it needed only addresses()
-        return [resolver.addresses(host, port) for host, port in places]
-    found: list[list[str]] = side_by_side(places, within=within)
-    return found
-
-
-class _NotKnown(Exception):
-    """Raised for a host that was not looked up yet."""
-
-
-class _Known:
-    """A resolver that knows the hosts that were looked up, and keeps which others it was asked."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, int], list[str]] = {}
-        self.asked: list[tuple[str, int]] = []
-
-    def addresses(self, host: str, port: int) -> list[str]:
-        if (host, port) not in self.known:
-            if (host, port) not in self.asked:
-                self.asked.append((host, port))
-            raise _NotKnown
-        return self.known[host, port]
 
 
 class _Unresolved(ValueError):
@@ -151,12 +118,12 @@ class ImportFilter:
 
         A URL that is refused without a look-up is told before any is begun.
         """
-        urls, names = list(urls), _Known()
+        urls, names = list(urls), Known()
         for url in urls:
-            with contextlib.suppress(_NotKnown):
+            with contextlib.suppress(NotLookedUp):
                 self.verify(url, names)
         if names.asked:
-            found = _found(names.asked, resolver, within)
+            found = look_up_all(names.asked, resolver, within)
             names.known = dict(zip(names.asked, found, strict=True))
             for url in urls:
                 self.verify(url, names)

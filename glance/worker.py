@@ -1,16 +1,15 @@
 """Does steps for the conductors of other processes: what glance-worker is made of."""
 
-import socket
-
 from oslo_config import cfg
 
-from glance import plugins, threads
+from glance import plugins
 from glance.components import SharedComponents, fill_toolbox
 from glance.db.logbook import SqlLogbook
 from glance.db.worker_claims import WorkerClaims
+from glance.domain.events import host_here
 from glance.domain.lease import DatabaseGone, Lease, LostLease
 from glance.domain.remote_steps import Announcement, Message, Sweep
-from glance.engine.active_runs import ActiveRuns
+from glance.engine.active_runs import ActiveRuns, most_at_a_time
 from glance.engine.dead_holders import DeadHolderWatch
 from glance.engine.lease_holders import LeaseHolder
 from glance.engine.step_worker import StepWorker
@@ -21,10 +20,6 @@ from glance.image_data.staging import FolderStaging
 from glance.messaging import configured
 from glance.messaging.link import Link
 from glance.stores.store_watch import StoreWatch
-
-# Steps at a time, unless the configuration says how many; most may wait for their source.
-SLOTS_GREEN = 500
-SLOTS_NATIVE = 16
 
 SWEEPER_STOP_TIMEOUT = 2.0  # seconds to wait for a sweep that is under way
 
@@ -52,12 +47,12 @@ class Worker:
             origin=staging_area.origin_of(folders.staging),
         )
         stores = StoreWatch(parts.stores)
-        slots = executor.max_tasks or (SLOTS_GREEN if threads.is_green() else SLOTS_NATIVE)
+        slots = most_at_a_time(executor.max_tasks)
 
         def announce(free: int, leaving: bool) -> Announcement:
             return Announcement(
                 worker=broker.address(name),
-                host=socket.gethostname()[:64],
+                host=host_here(),
                 area=staging.origin['area'],
                 version=version,
                 deployment=deployment,

@@ -12,6 +12,7 @@ from glance import threads
 from glance.domain import errors
 from glance.domain.entry import Claim
 from glance.domain.lease import Lease
+from glance.engine import active_runs
 from glance.engine.conducted_executor import ConductedExecutor
 from glance.engine.taskflow_engine import EngineRunner
 from glance.interfaces.executor import LogbookKind, RunResult
@@ -20,13 +21,6 @@ from glance.interfaces.queue import TaskQueue
 from glance.interfaces.staging import Staging
 from glance.messaging import configured
 
-WORKER_BASED = 'worker-based'
-
-# Tasks under way at a time, unless the configuration says how many. Most of them may wait for
-# their source, which costs a native thread much and a green one next to nothing.
-MAX_TASKS_GREEN = 500
-MAX_TASKS_NATIVE = 16
-
 
 class TaskExecutor(ConductedExecutor):
     """Runs up to max_tasks tasks, and begins no step while max_workers of them are at work."""
@@ -34,7 +28,7 @@ class TaskExecutor(ConductedExecutor):
     @classmethod
     def check(cls, conf: typing.Any, processes: int | None = None) -> None:
         persistence = conf.taskflow_executor.persistence
-        if conf.taskflow_executor.engine_mode == WORKER_BASED:
+        if conf.taskflow_executor.engine_mode == configured.WORKER_BASED:
             if persistence != 'sql':
                 raise errors.ConfigError(
                     f'[taskflow_executor] persistence = {persistence} does not fit engine_mode = '
@@ -73,7 +67,7 @@ class TaskExecutor(ConductedExecutor):
         size = self.step_threads(conf)
         self._pool = None if size is None else threads.pool(size)
         self._workers = executor_of = None
-        if conf.taskflow_executor.engine_mode == WORKER_BASED:
+        if conf.taskflow_executor.engine_mode == configured.WORKER_BASED:
             from ._workers import Workers  # imports kombu, which other modes do not need
 
             self._workers = Workers(conf.taskflow_workers, queue, self.runs)
@@ -81,8 +75,7 @@ class TaskExecutor(ConductedExecutor):
         self._runner = EngineRunner(self.runs, self._pool, logbook, executor_of)
 
     def slots(self, conf: typing.Any) -> int:
-        tasks: int | None = conf.taskflow_executor.max_tasks
-        return tasks or (MAX_TASKS_GREEN if threads.is_green() else MAX_TASKS_NATIVE)
+        return active_runs.most_at_a_time(conf.taskflow_executor.max_tasks)
 
     def max_workers(self, conf: typing.Any) -> int | None:
         workers: int = conf.taskflow_executor.max_workers

@@ -35,12 +35,11 @@ def lines(conf: typing.Any, deployment: str) -> list[str]:
 
     Raises ConfigError if there are no workers to ask as configured, or no broker answers.
     """
-    mode = conf.taskflow_executor.engine_mode
-    if conf.task.task_executor != 'taskflow' or mode != 'worker-based':
+    if not configured.is_worker_based(conf):
         raise errors.ConfigError(
             'There are no workers: they need [task] task_executor = taskflow and '
             '[taskflow_executor] engine_mode = worker-based, but these are '
-            f'{conf.task.task_executor} and {mode}.'
+            f'{conf.task.task_executor} and {conf.taskflow_executor.engine_mode}.'
         )
     options = conf.taskflow_workers
     directory = WorkerDirectory(

@@ -13,6 +13,7 @@ import functools
 import logging
 import os
 import sys
+import typing
 
 from oslo_config import cfg
 from oslo_service import opts as service_options
@@ -58,10 +59,33 @@ def _build(conf: cfg.ConfigOpts) -> Runner:
     return Runner(conf, folders, parts, has_children=True)
 
 
+class Work(typing.Protocol):
+    """What conduct() does until a signal asks to stop."""
+
+    def start(self) -> None: ...
+    def stop(self, grace: float) -> None: ...
+
+
+class Words(typing.NamedTuple):
+    """What the log calls the work: what it is, what there will be no more of, and the action."""
+
+    work: str
+    items: str
+    action: str
+
+
+WORDS = Words('Running tasks', 'tasks', 'conducting')
+
+
 def conduct(
-    conf: cfg.ConfigOpts, runner: Runner, reload: collections.abc.Callable[[], bool], grace: float
+    conf: cfg.ConfigOpts,
+    runner: Work,
+    reload: collections.abc.Callable[[], bool],
+    grace: float,
+    *,
+    words: Words = WORDS,
 ) -> None:
-    """Run tasks until a signal asks to stop.
+    """Run tasks until a signal asks to stop; or do other work, which words name.
 
     reload  reads the configuration again
     grace   seconds that tasks get to end before they are handed back
@@ -69,11 +93,11 @@ def conduct(
     file_limit.raise_soft_limit()  # each import holds a connection and a file
     received = signals.ProcessSignals()
     runner.start()
-    LOG.info('Running tasks as process %s', os.getpid(), extra={'action': 'conducting'})
+    LOG.info('%s as process %s', words.work, os.getpid(), extra={'action': words.action})
     while received.next() is signals.Request.RELOAD:
         reload()
     received.kill_on_next(conf.graceful_shutdown_timeout)
-    LOG.info('Stopping: no new tasks')
+    LOG.info('Stopping: no new %s', words.items)
     runner.stop(grace)
     received.stopped()
     LOG.info('Stopped')

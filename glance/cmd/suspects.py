@@ -31,6 +31,7 @@ from glance.domain.suspects import SuspectGroup
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.lease_holders import LeaseHolder
 from glance.folders import Folders
+from glance.messaging import configured
 from glance.runner import Runner
 
 PROGRAM = 'glance-suspects'
@@ -98,7 +99,7 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
 def _build(conf: cfg.ConfigOpts) -> tuple[Runner, GroupQueue, LeaseHolder]:
     folders = Folders(conf)
     # Workers have many tasks at a time, so a suspect runs here and not there.
-    after_workers = conf.taskflow_executor.engine_mode == 'worker-based'
+    after_workers = conf.taskflow_executor.engine_mode == configured.WORKER_BASED
     if after_workers:
         conf.set_override('engine_mode', 'parallel', 'taskflow_executor')
     parts = SharedComponents(conf, folders)

@@ -10,8 +10,6 @@ threads.use(threads.GREEN)  # before anything that knows sockets is imported
 
 import collections.abc
 import functools
-import logging
-import os
 import sys
 import typing
 
@@ -24,14 +22,12 @@ from glance.components import SharedComponents
 from glance.domain import errors
 from glance.folders import Folders
 from glance.messaging import configured
-from glance.server import file_limit, signals
 
 if typing.TYPE_CHECKING:
     from glance.worker import Worker
 
-LOG = logging.getLogger(__name__)
-
 PROGRAM = 'glance-worker'
+WORDS = conductor.Words('Doing steps', 'steps', 'working')
 
 
 def main(argv: collections.abc.Sequence[str] | None = None) -> int:
@@ -42,27 +38,17 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
             worker = _build(conf)
     except errors.ConfigError as error:
         return _start.fail(PROGRAM, error)
-    file_limit.raise_soft_limit()  # each import holds a connection and a file
-    received = signals.ProcessSignals()
-    worker.start()
-    LOG.info('Doing steps as process %s', os.getpid(), extra={'action': 'working'})
     reload = functools.partial(_start.reload, conf, PROGRAM, argv, conductor.runs_tasks)
-    while received.next() is signals.Request.RELOAD:
-        reload()
-    received.kill_on_next(conf.graceful_shutdown_timeout)
-    LOG.info('Stopping: no new steps')
-    worker.stop(_start.grace(conf))
-    received.stopped()
-    LOG.info('Stopped')
+    conductor.conduct(conf, worker, reload, _start.grace(conf), words=WORDS)
     return 0
 
 
 def _build(conf: cfg.ConfigOpts) -> 'Worker':
-    mode = conf.taskflow_executor.engine_mode
-    if conf.task.task_executor != 'taskflow' or mode != 'worker-based':
+    if not configured.is_worker_based(conf):
         raise errors.ConfigError(
             'glance-worker needs [task] task_executor = taskflow and [taskflow_executor] '
-            f'engine_mode = worker-based, but they are {conf.task.task_executor} and {mode}.'
+            f'engine_mode = worker-based, but they are {conf.task.task_executor} and '
+            f'{conf.taskflow_executor.engine_mode}.'
         )
     configured.broker(conf.taskflow_workers)  # says what is missing, before kombu is imported
     from glance.worker import Worker

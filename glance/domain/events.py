@@ -42,10 +42,15 @@ class Kind(enum.StrEnum):
     STEP_LEFT = 'step.left-behind'  # it could not be undone; the service tries again later
 
 
+def host_here() -> str:
+    """The name of this host, as events, leases and workers give it."""
+    return socket.gethostname()[:64]
+
+
 @functools.cache
 def place_here() -> tuple[str, str]:
     """The names of this host and of this process, for events that no claim tells."""
-    return socket.gethostname()[:64], str(os.getpid())
+    return host_here(), str(os.getpid())
 
 
 def place_of(holder: str | None) -> tuple[str | None, str | None]:

@@ -16,7 +16,20 @@ from glance.engine.meter import Meter
 from glance.engine.step_slots import StepSlots
 from glance.interfaces.executor import RunControl
 
+# Tasks under way at a time, unless the configuration says how many. Most of them may wait for
+# their source, which costs a native thread much and a green one next to nothing.
+MAX_TASKS_GREEN = 500
+MAX_TASKS_NATIVE = 16
+
 MAX_WAIT = 3600.0  # seconds; locks of the platform refuse a timeout that is too long
+
+
+def most_at_a_time(max_tasks: int | None) -> int:
+    """How many tasks may be under way in this process.
+
+    max_tasks  the option [taskflow_executor] max_tasks; None if it is not set
+    """
+    return max_tasks or (MAX_TASKS_GREEN if threads.is_green() else MAX_TASKS_NATIVE)
 
 
 @dataclasses.dataclass

@@ -10,9 +10,10 @@ import errno
 import fcntl
 import os
 import pathlib
-import socket
 import typing
 import uuid
+
+from glance.domain.events import host_here
 
 _BOOT_ID = pathlib.Path('/proc/sys/kernel/random/boot_id')
 
@@ -47,12 +48,7 @@ class LeaseHolder:
         """
         folder, boot = pathlib.Path(folder), _boot(boot_id)
         name = '/'.join(
-            (
-                socket.gethostname()[:64],
-                _folder_id(folder),
-                boot,
-                f'{os.getpid()}-{uuid.uuid4().hex[:12]}',
-            )
+            (host_here(), _folder_id(folder), boot, f'{os.getpid()}-{uuid.uuid4().hex[:12]}')
         )
         path = folder / _file_of(name)
         # Other processes look for the final name, so the file gets it only when it is locked.

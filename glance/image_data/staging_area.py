@@ -3,8 +3,9 @@
 import contextlib
 import os
 import pathlib
-import socket
 import uuid
+
+from glance.domain.events import host_here
 
 AREA_FILE = '.area'  # has the id of the staging area
 
@@ -18,4 +19,4 @@ def origin_of(root: str | os.PathLike[str]) -> dict[str, str]:
         with contextlib.suppress(FileExistsError):  # another process was first
             os.link(fresh, path)
         fresh.unlink()
-    return {'area': path.read_text().strip(), 'host': socket.gethostname()[:64]}
+    return {'area': path.read_text().strip(), 'host': host_here()}

@@ -2,14 +2,22 @@
 
 import importlib.metadata
 import os
-import socket
 import typing
 import uuid
 
 from glance.domain import errors
+from glance.domain.events import host_here
 
 if typing.TYPE_CHECKING:
     from glance.messaging.broker import Broker
+
+WORKER_BASED = 'worker-based'  # the engine_mode in which workers do steps
+
+
+def is_worker_based(conf: typing.Any) -> bool:
+    """Whether workers do steps."""
+    mode = conf.taskflow_executor.engine_mode
+    return bool(conf.task.task_executor == 'taskflow' and mode == WORKER_BASED)
 
 
 def broker(options: typing.Any) -> 'Broker':
@@ -26,7 +34,7 @@ def broker(options: typing.Any) -> 'Broker':
 
 def process_name() -> str:
     """A name that no other process has or had."""
-    return f'{socket.gethostname()[:64]}.{os.getpid()}.{uuid.uuid4().hex[:12]}'
+    return f'{host_here()}.{os.getpid()}.{uuid.uuid4().hex[:12]}'
 
 
 def version() -> str:

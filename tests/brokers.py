@@ -31,6 +31,15 @@ class Address:
     url: str
     exchange: str
 
+    def options(self, **more):
+        """The section [taskflow_workers] of a process that uses this broker."""
+        return {
+            'transport': self.transport,
+            'address': self.url,
+            'exchange': self.exchange,
+            **more,
+        }
+
 
 def address(transport, missing):
     """A broker, under a name of its own. missing(sentence) is called where there is none."""

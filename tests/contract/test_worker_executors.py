@@ -109,12 +109,7 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
             flows,
             settings,
             engine_mode='worker-based',
-            taskflow_workers={
-                'transport': self.where.transport,
-                'address': self.where.url,
-                'exchange': self.where.exchange,
-                'worker_timeout': 60.0,
-            },
+            taskflow_workers=self.where.options(worker_timeout=60.0),
         )
 
     def _make(self, **options):

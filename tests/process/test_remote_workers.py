@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 import threading
 import urllib.parse
 
@@ -11,7 +13,7 @@ from glance.db import sessions, task_queue
 from glance.testing.source_server import Answer
 from tests import brokers
 
-from .conftest import TERM, Api
+from .conftest import ROOT, TERM, Api
 from .relay import Relay
 
 brokers.import_kombu()
@@ -34,18 +36,28 @@ class Worker(Api):
         return re.findall(r'Task (\S+): step (\S+) begins', self.log)
 
 
+def worker_list(path):
+    """What glance-manage worker list says: its lines without the headings, in words."""
+    ended = subprocess.run(
+        [
+            *(sys.executable, '-P', '-m', 'glance.cmd.manage', 'worker', 'list'),
+            *('--config-file', str(path)),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (ended.returncode, ended.stderr) == (0, '')
+    return [line.split() for line in ended.stdout.splitlines()[1:]]
+
+
 @pytest.fixture(params=['redis', pytest.param('amqp', marks=pytest.mark.soak)])
 def sections(request, missing):
     """The configuration of all processes of a test."""
     where = brokers.address(request.param, missing)
     return {
         'taskflow_executor': {'engine_mode': 'worker-based'},
-        'taskflow_workers': {
-            'transport': where.transport,
-            'address': where.url,
-            'exchange': where.exchange,
-            'worker_timeout': WORKER_TIMEOUT,
-        },
+        'taskflow_workers': where.options(worker_timeout=WORKER_TIMEOUT),
     }
 
 

@@ -137,12 +137,7 @@ def bench(request, start, tmp_path, config, nursery, missing):
         return {
             'task': {'poll_interval': 0.2, 'lease_time': 3},
             'taskflow_executor': {'engine_mode': 'worker-based'},
-            'taskflow_workers': {
-                'transport': transport,
-                'address': address,
-                'exchange': where.exchange,
-                'worker_timeout': WORKER_TIMEOUT,
-            },
+            'taskflow_workers': where.options(address=address, worker_timeout=WORKER_TIMEOUT),
         }
 
     def start_worker(way, fail_point=''):

@@ -1,7 +1,5 @@
 """glance-manage worker list, with real workers."""
 
-import subprocess
-import sys
 import uuid
 
 import pytest
@@ -9,8 +7,8 @@ import pytest
 from glance.domain.remote_steps import Announcement, Question
 from tests import brokers
 
-from .conftest import PATIENCE, ROOT, TERM, until
-from .test_remote_workers import Worker
+from .conftest import PATIENCE, TERM, until
+from .test_remote_workers import Worker, worker_list
 
 brokers.import_kombu()
 pytestmark = [pytest.mark.soak, pytest.mark.once]  # they need brokers
@@ -31,11 +29,7 @@ def where(request, missing):
 def sections(where):
     return {
         'taskflow_executor': {'engine_mode': 'worker-based'},
-        'taskflow_workers': {
-            'transport': where.transport,
-            'address': where.url,
-            'exchange': where.exchange,
-        },
+        'taskflow_workers': where.options(),
     }
 
 
@@ -59,21 +53,7 @@ def start_worker(tmp_path, config, nursery, sections):
 def listed(config, sections):
     """listed(): the lines of the table without its headings, in words."""
 
-    def listed():
-        path = config(**sections)
-        ended = subprocess.run(
-            [
-                *(sys.executable, '-P', '-m', 'glance.cmd.manage', 'worker', 'list'),
-                *('--config-file', str(path)),
-            ],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-        )
-        assert (ended.returncode, ended.stderr) == (0, '')
-        return [line.split() for line in ended.stdout.splitlines()[1:]]
-
-    return listed
+    return lambda: worker_list(config(**sections))
 
 
 @pytest.fixture

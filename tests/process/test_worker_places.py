@@ -11,7 +11,7 @@ from glance.testing.source_server import Answer
 from tests import brokers, folders
 
 from .conftest import KILL, until
-from .test_remote_workers import CONTENT, Worker
+from .test_remote_workers import CONTENT, Worker, worker_list
 
 brokers.import_kombu()
 pytestmark = pytest.mark.soak  # they need brokers
@@ -71,12 +71,7 @@ def sections(missing, database, state):
         'glance_store': {'filesystem_store_datadir': state / 'images'},
         'healthcheck': {'detailed': True},
         'taskflow_executor': {'engine_mode': 'worker-based'},
-        'taskflow_workers': {
-            'transport': where.transport,
-            'address': where.url,
-            'exchange': where.exchange,
-            'worker_timeout': WORKER_TIMEOUT,
-        },
+        'taskflow_workers': where.options(worker_timeout=WORKER_TIMEOUT),
     }
 
 
@@ -200,10 +195,14 @@ def test_a_task_waits_for_a_host_with_its_store(api, hosts, source, settled):
     settled({source: CONTENT})
 
 
-def test_a_store_that_is_not_mounted_gets_nothing_until_it_is(api, hosts, source, state, settled):
+def test_a_store_that_is_not_mounted_gets_nothing_until_it_is(
+    api, hosts, source, state, settled, config, sections
+):
     hosts.start('b')
     mark = state / 'images' / '.deployment'
     mark.rename(mark.with_name('.away'))
+    # Until the worker has looked, it would take a step, which fails.
+    until(lambda: [line[3] for line in worker_list(config(**sections))] == ['-'], 'its look')
     until(lambda: 'store' in _missing(api, source), 'that the store is missed')
     mark.with_name('.away').rename(mark)
     tasks = [task['id'] for task in api.call('GET', '/v2/tasks')[1]['tasks']]

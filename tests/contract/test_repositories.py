@@ -29,6 +29,8 @@ WAITING = {
     ' AND trx_mysql_thread_id IN'
     ' (SELECT id FROM information_schema.processlist WHERE db = database())',
 }
+# Seconds between two looks: asked again within 0.1 s, MariaDB answers from what it read before.
+LOOK = 0.2
 LONG_AGO = datetime.datetime(2020, 1, 1)
 
 
@@ -112,7 +114,7 @@ class TestSqlImages(OnDatabase, ImageRepositoryContract):
             caller.execute(deleted)
             removing.start()
             self.queue.wait_until(
-                lambda: self.database.read(lambda connection: connection.scalar(asked))
+                lambda: self.database.read(lambda connection: connection.scalar(asked)), every=LOOK
             )
             caller.commit()
         removing.join()

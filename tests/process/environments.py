@@ -26,10 +26,14 @@ class Environment:
         pathlib.Path(own, 'packages-of-the-tests.pth').write_text(lines)
 
     def install(self, project):
-        """Install a project from its folder, without what it requires."""
+        """Install a project from its folder, without what it requires.
+
+        It is built with the setuptools of the tests, so nothing is fetched.
+        """
         self._run(
             sys.executable,
-            *('-m', 'pip', '--python', self.python, 'install', '--quiet', '--no-deps'),
+            *('-m', 'pip', '--python', self.python, 'install', '--quiet'),
+            *('--no-deps', '--no-build-isolation'),
             project,
         )
 

@@ -59,6 +59,9 @@ class Logbook(base.Backend):  # type: ignore[misc]
     def begin(self) -> None:
         """Write what has to be there before another process saves a step."""
 
+    def note_sent(self, step: str, worker: str, sending: str) -> None:
+        """Write that a worker is to do a step, before it is sent there."""
+
     def note_saved(self, name: str) -> None:
         """Another process has saved this step."""
 

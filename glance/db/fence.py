@@ -26,6 +26,7 @@ _TOUCH_ENTRY = (
     .values(touched=now())
 )
 _TOUCH_AND_COUNT = _TOUCH_ENTRY.values(last_event=_c.last_event + sa.bindparam('count'))
+_TOUCH_AND_SEND = _TOUCH_AND_COUNT.values(sent=sa.bindparam('sent_text'))
 
 _IS_FURTHER = _c.furthest_step < sa.bindparam('finished')
 # The order matters: on MySQL, an assignment sees the values of those before it.
@@ -50,6 +51,7 @@ def write(
     function: collections.abc.Callable[[sa.Connection], T],
     *events: Event,
     finished: int | None = None,
+    sent: str | None = None,
 ) -> T:
     """Run function(connection) in a transaction that begins with the fence.
 
@@ -60,6 +62,7 @@ def write(
 
     events    what this write tells, if it is not rolled back
     finished  how many steps the run has finished, if the entry does not know it yet
+    sent      which workers are to do steps of the run (glance.domain.sent_steps), if new
 
     Raises LostLease if there is a later claim or the entry is gone, and
     DatabaseGone if the database does not answer. Both drop the run; nothing is
@@ -69,11 +72,15 @@ def write(
     values: dict[str, typing.Any] = {'entry': lease.task_id, 'number': lease.number}
 
     def fenced(connection: sa.Connection) -> T:
-        if not told and finished is None:
+        if 'count' not in values:
             if connection.execute(_TOUCH_ENTRY, values).rowcount == 0:
                 raise LostLease(str(lease))
         else:
-            touch = _TOUCH_AND_COUNT if finished is None else _TOUCH_AND_ADVANCE
+            touch = _TOUCH_AND_COUNT
+            if finished is not None:
+                touch = _TOUCH_AND_ADVANCE
+            elif sent is not None:
+                touch = _TOUCH_AND_SEND
             last = db_events.counted(connection, touch, values)
             if last is None:
                 raise LostLease(str(lease))
@@ -81,10 +88,12 @@ def write(
         return function(connection)
 
     with _Drops(), db_events.told(lease, *events) as told:
-        if told or finished is not None:
+        if told or finished is not None or sent is not None:
             values['count'] = len(told)
         if finished is not None:
             values['finished'] = finished
+        elif sent is not None:
+            values['sent_text'] = sent
         return database.write(fenced, for_run=True)
 
 

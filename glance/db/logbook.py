@@ -22,6 +22,7 @@ from glance.db import fence
 from glance.db.models import metadata, utcnow
 from glance.db.sessions import Database
 from glance.domain.lease import Lease
+from glance.domain.sent_steps import SentSteps
 from glance.interfaces.flow import Flow
 from glance.logbook import PersistentLogbook
 
@@ -62,6 +63,7 @@ class SqlLogbook(PersistentLogbook):
         self._database = database
         self._lease = lease
         self._begun = False  # whether book and flow are written
+        self._sent = SentSteps()
 
     def load(self, flow: Flow) -> models.FlowDetail | None:
         """The FlowDetail of an earlier claim with its finished steps, or None.
@@ -114,6 +116,12 @@ class SqlLogbook(PersistentLogbook):
         if not self._begun and self.results() is None:
             self.write(self._insert_flow)
             self._begun = True
+
+    def note_sent(self, step: str, worker: str, sending: str) -> None:
+        """Write into the entry that a worker is to do a step."""
+        self._sent = self._sent.plus(step, worker, sending)
+        text = self._sent.to_text(self._lease.number)
+        fence.write(self._database, self._lease, lambda _connection: None, sent=text)
 
     def save_result(self, name: str, given: typing.Any) -> None:
         """Write a finished step that no engine ran in this process. begin() was called."""

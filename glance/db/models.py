@@ -111,6 +111,8 @@ task_queue = sa.Table(
     # for those who look at the task: how many percent, and the steps at work (JSON)
     sa.Column('progress', sa.Integer, nullable=False, default=0),
     sa.Column('steps', LongText),
+    # which worker is to do which step (JSON: glance.domain.sent_steps)
+    sa.Column('sent', LongText),
     # the number of the last event
     sa.Column('last_event', sa.Integer, nullable=False, default=0),
     sa.Index('ix_task_queue_owner', 'owner'),

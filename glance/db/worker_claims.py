@@ -11,6 +11,7 @@ from glance.db.sessions import Database
 from glance.domain.entry import UNKNOWN_HOLDER, Claim, Held
 from glance.domain.events import PendingEvents
 from glance.domain.lease import Lease, LostLease, Progress
+from glance.domain.sent_steps import SentSteps
 
 _c = task_queue.c
 _SELECT_ENTRY = sa.select(task_queue).where(
@@ -59,6 +60,7 @@ class WorkerClaims:
             predecessor=UNKNOWN_HOLDER if lease.number > 1 else None,
             deaths=row.deaths,
             last_death=row.last_death,
+            sent=SentSteps.from_text(row.sent, lease.number),
         )
 
     def tell(self, lease: Lease) -> None:

@@ -7,6 +7,7 @@ import json
 import typing
 
 from glance.domain.lease import Lease, Progress
+from glance.domain.sent_steps import NOTHING_SENT, SentSteps
 
 # The values that each run adds to the work, by the names by which steps get them.
 RUN_VALUES = ('lease', 'predecessor')
@@ -78,6 +79,7 @@ class Claim:
     deaths: int = 0  # earlier claims in a row that got no further because their process died
     last_death: str | None = None  # how the process died that ran this task only
     percent: int = 0  # of the task that its user has seen done; it must not fall in this claim
+    sent: SentSteps = NOTHING_SENT  # what its conductor sent to workers; only they read it
 
     @property
     def resumed(self) -> bool:

@@ -20,7 +20,7 @@ import typing
 
 from glance.domain.lease import Lease
 
-SCHEMA = 2  # grows when a message changes in a way that older processes cannot read
+SCHEMA = 3  # grows when a message changes in a way that older processes cannot read
 LONGEST_TEXT = 255
 LONGEST_LIST = 1000
 

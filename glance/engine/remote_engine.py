@@ -11,10 +11,11 @@ from taskflow.engines.action_engine import executor
 
 from glance.domain import errors
 from glance.domain.entry import Claim, Outcome
-from glance.domain.lease import DatabaseGone, Ended, HostGone, WorkerGaveUp
+from glance.domain.lease import DatabaseGone, Drop, Ended, HandBack, HostGone, WorkerGaveUp
 from glance.domain.remote_steps import Ending
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.remote_steps import RemoteSteps
+from glance.engine.sending import Sending
 from glance.engine.taskflow_engine import InlineTaskExecutor
 from glance.flows import atoms
 from glance.interfaces.queue import TaskQueue
@@ -61,8 +62,21 @@ class RemoteTaskExecutor(InlineTaskExecutor):
         elsewhere.add(sent)
         sent.add_done_callback(elsewhere.discard)
         place = task.step.place(self._claim.work | arguments)
-        self._remote.submit(self._claim.lease, task.name, place).add_done_callback(sent.take)
+        sending = self._remote.submit(self._claim.lease, task.name, place)
+        sending.future.add_done_callback(sent.take)
+        sending.chosen.wait()
+        if sending.worker is not None and not sending.future.done():
+            self._note_and_send(sending, sending.worker)
         return sent
+
+    def _note_and_send(self, sending: Sending, worker: str) -> None:
+        """Note who is to do a step, so that nobody else does it; then send it there."""
+        try:
+            self._logbook.note_sent(sending.step, worker, sending.id)
+        except BaseException as error:
+            self._remote.withdraw(sending, error if isinstance(error, Drop) else HandBack())
+            raise
+        self._remote.send(sending)
 
     def _ends_at_once(self) -> bool:
         """Whether the step would only raise an error: no worker is needed for that."""

@@ -6,15 +6,12 @@ the engine finds out in the database what has happened.
 """
 
 import collections
-import concurrent.futures
-import dataclasses
 import logging
 import threading
 import time
 import typing
-import uuid
 
-from glance.domain.lease import Drop, HandBack, Lease, LostLease, WorkerLost
+from glance.domain.lease import Drop, HandBack, Lease, LostLease, WorkerGaveUp, WorkerLost
 from glance.domain.place import ANYWHERE, Place
 from glance.domain.remote_steps import (
     Announcement,
@@ -28,6 +25,7 @@ from glance.domain.remote_steps import (
     Sweep,
 )
 from glance.engine.active_runs import ActiveRuns
+from glance.engine.sending import RESEND_AFTER, Sending
 from glance.engine.worker_directory import WorkerDirectory
 from glance.threads import StandingThread
 
@@ -39,14 +37,9 @@ ECHO_LIMIT = 2.0  # seconds; with an older echo, the silence of others proves no
 # come back: an attempt to connect takes 5 s at most, and the pause before it 1 s.
 AWAY_LIMIT = 4.0
 RECONNECT_TIME = 7.0
-# Seconds after which an order is sent again that its worker does not speak of. It is the same
-# sending: a worker that has it already does nothing.
-RESEND_AFTER = 1.5
 BROKER_AWAY = 8.0  # seconds without an echo after which the broker is said to be away
 TELL_AFTER = 1.0  # seconds that a step waits before the log says for what
 MOST_AREAS = 10000  # tasks of which it is remembered where they have staged something
-
-Future = concurrent.futures.Future[Ending]
 
 
 class Link(typing.Protocol):
@@ -57,26 +50,6 @@ class Link(typing.Protocol):
     def send(self, address: str, message: Message) -> None: ...
     def send_to_all(self, message: Message) -> None: ...
     def echo_age(self) -> float: ...
-
-
-@dataclasses.dataclass
-class _Sending:
-    """A step that a worker is to do.
-
-    worker  its address, once there is one
-    missed  seconds in which this worker could be heard and did not name this step; before
-            there is one, seconds in which nobody was at its place
-    repeat  of these, when the order is sent again
-    """
-
-    lease: Lease
-    step: str
-    place: Place
-    future: Future
-    id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
-    worker: str | None = None
-    missed: float = 0.0
-    repeat: float = RESEND_AFTER
 
 
 class RemoteSteps:
@@ -94,7 +67,7 @@ class RemoteSteps:
         self._directory = directory
         self._silence = silence
         self._lock = threading.RLock()
-        self._sendings: dict[str, _Sending] = {}
+        self._sendings: dict[str, Sending] = {}
         self._earlier: dict[Lease, str] = {}  # who did the step before
         # By task: the area of the last worker that got a step of it.
         self._areas: collections.OrderedDict[str, str] = collections.OrderedDict()
@@ -123,17 +96,33 @@ class RemoteSteps:
             for sending in list(self._sendings.values()):
                 self._end(sending, drop=HandBack())
 
-    def submit(self, lease: Lease, step: str, place: Place = ANYWHERE) -> Future:
+    def submit(self, lease: Lease, step: str, place: Place = ANYWHERE) -> Sending:
         """Let a worker do a step; wait for one if none is free. Returns at once.
+
+        The order is sent with send(). So the caller can note before which worker it is, in
+        a thread that may wait for the database.
 
         If the host of the place is gone, and workers elsewhere could begin again, the future
         gets Ending.HOST_GONE.
         """
-        sending = _Sending(lease, step, place, concurrent.futures.Future())
+        sending = Sending(lease, step, place)
         with self._lock:
             self._sendings[sending.id] = sending
             self._assign(sending)
-        return sending.future
+        return sending
+
+    def send(self, sending: Sending) -> None:
+        """Send the order to the chosen worker, if its answer is still awaited."""
+        with self._lock:
+            if sending.id in self._sendings and sending.worker is not None:
+                sending.is_sent, sending.missed = True, 0.0
+                self._send(sending, sending.worker)
+
+    def withdraw(self, sending: Sending, drop: Drop) -> None:
+        """End a sending that is not to be sent."""
+        with self._lock:
+            if sending.id in self._sendings:
+                self._end(sending, drop=drop)
 
     def end_run(self, lease: Lease) -> None:
         """Forget what was known of a run."""
@@ -262,13 +251,16 @@ class RemoteSteps:
             sending.missed += elapsed
             if sending.worker is None:
                 self._give_up_host(sending)
+            elif not sending.is_sent:  # no worker has begun it, so that this is no death
+                if sending.worker in lost:
+                    self._end(sending, drop=WorkerGaveUp())
             elif sending.worker in lost or sending.missed > self._silence:
                 self._end(sending, drop=WorkerLost(sending.worker))
             elif sending.missed > sending.repeat:
                 sending.repeat += RESEND_AFTER
                 self._send(sending, sending.worker)
 
-    def _give_up_host(self, sending: _Sending) -> None:
+    def _give_up_host(self, sending: Sending) -> None:
         """End a step that waits for a host which is gone, if others could begin again."""
         place = sending.place
         if (
@@ -291,8 +283,8 @@ class RemoteSteps:
             if sending.worker is None and sending.place not in full and not self._assign(sending):
                 full.add(sending.place)
 
-    def _assign(self, sending: _Sending) -> bool:
-        """Send a step to a worker. Returns False if none at its place has a free slot."""
+    def _assign(self, sending: Sending) -> bool:
+        """Choose a worker for a step. Returns False if none at its place has a free slot."""
         lease = sending.lease
         worker = self._directory.choose(
             sending.place, self._earlier.get(lease), self._areas.get(lease.task_id)
@@ -303,10 +295,10 @@ class RemoteSteps:
         sending.missed = 0.0
         self._directory.begin(worker)
         self._remember_area(lease.task_id, worker)
-        self._send(sending, worker)
+        sending.chosen.set()
         return True
 
-    def _send(self, sending: _Sending, worker: str) -> None:
+    def _send(self, sending: Sending, worker: str) -> None:
         lease = sending.lease
         order = Order(lease.task_id, lease.number, sending.step, self._link.address, sending.id)
         self._link.send(worker, order)
@@ -327,7 +319,7 @@ class RemoteSteps:
         self._said = set(missing)
 
     def _end(
-        self, sending: _Sending, ending: Ending | None = None, drop: Drop | None = None
+        self, sending: Sending, ending: Ending | None = None, drop: Drop | None = None
     ) -> None:
         del self._sendings[sending.id]
         if sending.worker is not None:
@@ -336,3 +328,4 @@ class RemoteSteps:
             sending.future.set_exception(drop)
         elif ending is not None:
             sending.future.set_result(ending)
+        sending.chosen.set()

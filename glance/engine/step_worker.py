@@ -98,8 +98,7 @@ class StepWorker:
         self._slots = slots
         self._lock = threading.RLock()
         self._orders: dict[str, Order] = {}  # at work, by sending
-        # The sending of each order that has come, by what it was for.
-        self._seen: collections.OrderedDict[tuple[Lease, str], str] = collections.OrderedDict()
+        self._known: collections.OrderedDict[str, None] = collections.OrderedDict()  # sendings
         self._unheard = UnheardAnswers()
         self._shared = SharedRuns(runs)
         self._watch = StepWatch(claims, runs, self._answer_stuck)
@@ -162,21 +161,11 @@ class StepWorker:
 
     def _take(self, order: Order) -> None:
         with self._lock:
-            earlier = self._seen.get((order.of, order.step))
-            if earlier == order.sending:
+            if order.sending in self._known:
                 return  # its conductor did not know whether it had arrived
-            if earlier is not None:
-                self.refused += 1  # no step is done twice under one lease
-                LOG.warning(
-                    'An order for step %s of task %s came twice',
-                    order.step,
-                    order.task_id,
-                    extra={'action': 'order_refused'},
-                )
-                return
-            self._seen[order.of, order.step] = order.sending
-            while len(self._seen) > MOST_REMEMBERED:
-                self._seen.popitem(last=False)
+            self._known[order.sending] = None
+            while len(self._known) > MOST_REMEMBERED:
+                self._known.popitem(last=False)
             full = self._leaving or len(self._orders) >= self._slots
             if not full:
                 self._orders[order.sending] = order
@@ -242,6 +231,8 @@ class StepWorker:
             claim = self._claims.read(order.of)
         except LostLease:
             raise Refused(f'lease {order.lease} is not the present one') from None
+        if not claim.sent.has(order.step, self._link.address, order.sending):
+            raise Refused(f'step "{order.step}" was not sent to this worker, or not by this order')
         flow = self._flows.get(claim.type)
         step = remote_results.remote_step(flow, order.step)
         if flow is None or step is None or claim.flow_version > flow.version:
@@ -254,8 +245,8 @@ class StepWorker:
         if order.step in results or not remote_results.is_next(flow, step, results):
             raise Refused(f'it is not the turn of step "{order.step}"')
         lost = remote_results.unusable(flow, results)
-        if lost and not any((order.of, name) in self._seen for name in lost):
-            # Of an earlier claim. What was staged in this one must not change.
+        if lost and not any(claim.sent.went_to(name, self._link.address) for name in lost):
+            # Of an earlier claim. What this worker has staged in this one must not change.
             logbook.load(flow)  # deletes them, so that the next claim does them again
             raise HandBack
         values = claim.values | remote_results.provided(flow, results)

@@ -1,23 +1,31 @@
 """Steps that move bytes are done by glance-worker; the conductor keeps the state."""
 
+import queue
 import re
 import signal
 import subprocess
 import sys
 import threading
 import urllib.parse
+import uuid
 
 import pytest
 
 from glance.db import sessions, task_queue
+from glance.db.worker_claims import WorkerClaims
+from glance.domain.lease import Lease
+from glance.domain.remote_steps import Announcement, Order, Question
 from glance.testing.source_server import Answer
 from tests import brokers
 
-from .conftest import ROOT, TERM, Api
+from .conftest import ROOT, TERM, Api, until
 from .relay import Relay
 
 brokers.import_kombu()
 pytestmark = pytest.mark.soak  # they need brokers
+
+from glance.messaging.broker import Broker  # noqa: E402
+from glance.messaging.link import Link  # noqa: E402
 
 CONTENT = bytes(range(256)) * 4096 * 8
 WORKER_TIMEOUT = 3.0
@@ -123,6 +131,45 @@ def test_tasks_wait_for_a_worker(api, start_worker, web):
     assert api.task(task_id)['status'] == 'processing'
     start_worker()
     assert api.ended(task_id)['status'] == 'success'
+
+
+def test_an_order_that_somebody_copies_does_nothing_at_another_worker(
+    api, start_worker, web, source, settled, database, sections
+):
+    """Whoever can write to the broker knows the order, and sends it on to everybody."""
+    chosen = start_worker()
+    task_id = api.import_(source)
+    web.await_request('/image')
+    other = start_worker()
+    asked = sessions.open_database(database)
+    lease = Lease(task_id, 1)
+    [(address, sending)] = WorkerClaims(asked).read(lease).sent.choices.values()
+    asked.close()
+    heard = queue.SimpleQueue()
+    where = sections['taskflow_workers']
+    broker = Broker(where['transport'], where['address'], where['exchange'])
+    link = Link(broker, uuid.uuid4().hex, heard.put)
+    link.start()
+    link.send_to_all(Question())
+    addresses = set()
+    while len(addresses) < 2:
+        message = heard.get(timeout=60)
+        if isinstance(message, Announcement):
+            addresses.add(message.worker)
+    for made_up in (sending, str(uuid.uuid4())):
+        order = Order(task_id, 1, 'fetch', link.address, made_up)
+        for to in addresses:
+            link.send(to, order)
+    refused = f'Task {task_id}: an order was refused'
+    until(lambda: other.log.count(refused) == 2, 'the refusals of the other worker')
+    chosen.await_log(refused)
+    web.go_on.set()
+    assert api.ended(task_id)['status'] == 'success'
+    assert address in addresses
+    assert (chosen.log.count(refused), other.steps()) == (1, [])
+    assert re.findall(rf'Task {task_id} (?:begun|goes on), claim (\d+)', api.log) == ['1']
+    link.stop()
+    settled({source: CONTENT})
 
 
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGSTOP])

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from glance.domain.entry import Claim
-from glance.domain.lease import HandBack, Lease, LostLease, Progress, WorkerLost
+from glance.domain.lease import HandBack, Lease, LostLease, Progress, WorkerGaveUp, WorkerLost
 from glance.domain.place import Place
 from glance.domain.remote_steps import Announcement, Answer, Beat, Ending, Heard, Order, Sweep
 from glance.engine import remote_steps
@@ -20,12 +20,25 @@ WORKER = Announcement('glance.one', 'host', 'area', '1.0', 'here', ['default'], 
 
 
 class Remote(remote_steps.RemoteSteps):
-    """Its time passes when the test says so: it has no thread."""
+    """Its time passes when the test says so: it has no thread.
+
+    notes  whether the choice of a worker is noted at once, so that the order is sent
+    """
 
     now = 0.0
+    notes = True
 
     def start(self, link):
         self._link = link
+
+    def submit(self, *args):
+        return super().submit(*args).future
+
+    def _assign(self, sending):
+        found = super()._assign(sending)
+        if found and self.notes:
+            self.send(sending)
+        return found
 
     def pass_time(self, seconds):
         self.now += seconds
@@ -101,6 +114,51 @@ def test_an_order_that_its_worker_does_not_speak_of_is_sent_again(remote, link):
         remote.pass_time(1)
     assert len(orders(link)) > 1
     assert len(set(orders(link))) == 1
+
+
+@pytest.fixture
+def chosen(remote):
+    """A sending for which there is a worker, and whose order is not sent yet."""
+    remote.notes = False
+    remote.receive(WORKER)
+    sending = remote_steps.RemoteSteps.submit(remote, LEASE, 'fetch')
+    assert sending.chosen.is_set()
+    return sending
+
+
+def test_an_order_is_sent_when_the_choice_of_its_worker_is_noted(remote, link, chosen):
+    for _ in range(2):
+        remote.receive(WORKER)
+        remote.pass_time(SILENCE)  # to note it takes long
+    assert orders(link) == []
+    remote.send(chosen)
+    [order] = orders(link)
+    assert (order.sending, link.sent[-1][0]) == (chosen.id, chosen.worker)
+
+
+def test_a_worker_that_is_lost_before_the_order_is_sent_caused_no_death(remote, link, chosen):
+    remote.pass_time(SILENCE + 1)
+    assert isinstance(chosen.future.exception(0), WorkerGaveUp)
+    remote.send(chosen)
+    assert orders(link) == []
+
+
+def test_a_sending_that_is_withdrawn_leaves_its_slot(remote, link, chosen):
+    remote.withdraw(chosen, HandBack())
+    assert isinstance(chosen.future.exception(0), HandBack)
+    remote.notes = True
+    for _ in range(WORKER.slots):
+        remote.submit(LEASE, 'fetch')
+    assert len(orders(link)) == WORKER.slots
+
+
+def test_who_waits_for_a_worker_hears_that_the_run_is_stopped(remote, runs):
+    sending = remote_steps.RemoteSteps.submit(remote, LEASE, 'fetch')
+    assert not sending.chosen.is_set()
+    runs.get(LEASE).stop = HandBack()
+    remote.pass_time(1)
+    assert sending.chosen.is_set()
+    assert sending.worker is None
 
 
 def test_a_step_that_waits_for_a_slot_is_sent_when_one_is_free(remote, link):

@@ -137,9 +137,15 @@ class Bench:
         toolbox.fill(fake_toolbox(self.queue, self.runs))
         self.worker.start(self.link)
 
-    def order(self, step='double', lease=None):
+    def order(self, step='double', lease=None, to='glance.worker'):
+        """An order, which its conductor has noted; to is the worker that it has chosen."""
         lease = lease or self.lease
-        return Order(lease.task_id, lease.number, step, CONDUCTOR, str(uuid.uuid4()))
+        order = Order(lease.task_id, lease.number, step, CONDUCTOR, str(uuid.uuid4()))
+        claim = self.claims.present.get(lease)
+        if to and claim:
+            sent = claim.sent.plus(step, to, order.sending)
+            self.claims.present[lease] = dataclasses.replace(claim, sent=sent)
+        return order
 
     def ending(self, order):
         """How an order has ended, once it has."""
@@ -209,14 +215,38 @@ def test_a_stale_lease_is_refused(bench):
     assert not bench.step.begun.is_set()
 
 
-def test_a_step_is_not_done_twice_under_one_lease(bench):
-    assert bench.carry_out(bench.order()) == Ending.DONE
-    bench.step.begun.clear()
-    again = bench.order()
-    bench.worker.receive(again)
+@pytest.mark.parametrize('to', [None, 'glance.other'])
+def test_an_order_that_is_not_noted_for_this_worker_is_refused(bench, to):
+    """Somebody made it up, or copied it from the queue of another worker."""
+    assert bench.carry_out(bench.order(to=to)) == Ending.REFUSED
     assert bench.worker.refused == 1
     assert not bench.step.begun.is_set()
-    assert again.sending not in [answer.sending for answer in bench.link.of(Answer)]
+
+
+def test_the_right_order_is_carried_out_after_one_that_was_made_up(bench):
+    right, wrong = bench.order(), bench.order(to=None)
+    assert bench.carry_out(wrong) == Ending.REFUSED
+    assert bench.carry_out(right) == Ending.DONE
+
+
+def test_a_step_is_not_done_twice_under_one_lease(bench):
+    first, again = bench.order(), bench.order(to=None)
+    assert bench.carry_out(first) == Ending.DONE
+    bench.step.begun.clear()
+    assert bench.carry_out(again) == Ending.REFUSED
+    assert bench.worker.refused == 1
+    assert not bench.step.begun.is_set()
+
+
+def test_an_order_that_is_still_at_work_is_not_begun_by_a_second_one(bench):
+    """Its conductor sends no other, and somebody else cannot note one."""
+    bench.step.go_on.clear()
+    first, again = bench.order(), bench.order(to=None)
+    bench.worker.receive(first)
+    assert bench.step.begun.wait(PATIENCE)
+    assert bench.carry_out(again) == Ending.REFUSED
+    bench.step.go_on.set()
+    assert bench.ending(first) == Ending.DONE
 
 
 def test_an_order_that_arrives_twice_is_carried_out_once(bench):

@@ -82,7 +82,17 @@ def work(transport, exchange):
     def announce():
         while not ended.wait(0.5):
             link.send_to_all(
-                Announcement(link.address, 'here', '1', 'x', ['default'], [], 1000, 1000)
+                Announcement(
+                    worker=link.address,
+                    host='here',
+                    area='here',
+                    version='1',
+                    deployment='x',
+                    topics=['default'],
+                    stores=[],
+                    slots=1000,
+                    free=1000,
+                )
             )
 
     threading.Thread(target=announce, daemon=True).start()

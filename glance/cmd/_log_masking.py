@@ -15,6 +15,7 @@ _URL = re.compile(r'[a-z][a-z0-9+.-]*://[^\s\'"<>\\]*[^\s\'"<>\\.,;:)\]}]', re.I
 _PASSWORD = re.compile(r'([a-z][a-z0-9+.-]*://)[^\s/:@]*:[^\s@]*@', re.IGNORECASE)
 # A server's quotes of a statement and of its values, in which a URL may be cut.
 _QUOTED = re.compile(r'^(.*\b)?(DETAIL|CONTEXT|LINE \d+):.*$', re.MULTILINE)
+_MAY_QUOTE = re.compile('DETAIL:|CONTEXT:|LINE ')  # quick: nearly no line has one
 
 
 class Formatter(logging.Formatter):
@@ -30,7 +31,8 @@ class Formatter(logging.Formatter):
 
 def mask_text(text: str) -> str:
     """A text without passwords in URLs, and without the values of queries."""
-    text = _QUOTED.sub(r'\1\2: ***', text)
+    if _MAY_QUOTE.search(text):
+        text = _QUOTED.sub(r'\1\2: ***', text)
     if '://' not in text:
         return text
     text = _URL.sub(lambda found: mask(found[0]), text)

@@ -9,7 +9,7 @@ import typing
 import sqlalchemy as sa
 
 from glance.db import deadlines, fence, image_filters, image_locations, importing, paging, writes
-from glance.db.importing import SELECT_IMAGE, SELECT_IMAGE_FOR_UPDATE
+from glance.db.importing import SELECT_STATE, SELECT_STATE_FOR_UPDATE
 from glance.db.models import aware, image_properties, image_tags, images, naive, utcnow
 from glance.db.models import image_locations as locations_table
 from glance.db.sessions import Database
@@ -25,6 +25,8 @@ _FIELDS = [
     field.name for field in dataclasses.fields(Image) if field.name not in ('tags', 'properties')
 ]
 
+_SELECT_IMAGE = sa.select(images).where(images.c.id == sa.bindparam('id'))
+_SELECT_IMAGE_FOR_UPDATE = _SELECT_IMAGE.with_for_update()
 _SELECT_PROPERTIES = sa.select(image_properties).where(
     image_properties.c.image_id.in_(sa.bindparam('ids', expanding=True))
 )
@@ -60,7 +62,7 @@ class SqlImageRepository(ImageRepository):
 
     def get(self, image_id: str, *, visible_to: str | None = None) -> Image:
         def get(connection: sa.Connection) -> Image:
-            row = connection.execute(SELECT_IMAGE, {'id': image_id}).one_or_none()
+            row = connection.execute(_SELECT_IMAGE, {'id': image_id}).one_or_none()
             if row is None or row.deleted or not is_visible(row.owner, row.visibility, visible_to):
                 raise errors.ImageNotFound(image_id)
             return _with_details(connection, [row])[0]
@@ -91,7 +93,7 @@ class SqlImageRepository(ImageRepository):
 
     def delete(self, image_id: str) -> list[Location]:
         def mark(connection: sa.Connection) -> list[Location]:
-            row = connection.execute(SELECT_IMAGE_FOR_UPDATE, {'id': image_id}).one_or_none()
+            row = connection.execute(_SELECT_IMAGE_FOR_UPDATE, {'id': image_id}).one_or_none()
             if row is None or row.deleted:
                 raise errors.ImageNotFound(image_id)
             if row.protected:
@@ -141,7 +143,7 @@ class SqlImageRepository(ImageRepository):
 
     def create(self, lease: Lease, image: Image) -> None:
         def insert(connection: sa.Connection) -> None:
-            row = connection.execute(SELECT_IMAGE, {'id': image.id}).one_or_none()
+            row = connection.execute(SELECT_STATE, {'id': image.id}).one_or_none()
             if row is None:
                 _insert(connection, image)
             elif row.created_by_task != lease.task_id:
@@ -170,7 +172,7 @@ class SqlImageRepository(ImageRepository):
 
     def announced(self, lease: Lease, image_id: str) -> list[Location]:
         def pending(connection: sa.Connection) -> list[Location]:
-            row = connection.execute(SELECT_IMAGE, {'id': image_id}).one_or_none()
+            row = connection.execute(SELECT_STATE, {'id': image_id}).one_or_none()
             if row is None or row.created_by_task != lease.task_id:
                 return []
             return image_locations.of_image(connection, image_id, LocationStatus.PENDING)
@@ -190,7 +192,7 @@ class SqlImageRepository(ImageRepository):
     def remove(self, lease: Lease, image_id: str) -> None:
         def delete(connection: sa.Connection) -> None:
             # The lock keeps a caller from deleting the image between this look and the end.
-            row = connection.execute(SELECT_IMAGE_FOR_UPDATE, {'id': image_id}).one_or_none()
+            row = connection.execute(SELECT_STATE_FOR_UPDATE, {'id': image_id}).one_or_none()
             if row is None or row.created_by_task != lease.task_id:
                 return
             if row.status != Status.IMPORTING and not row.deleted:

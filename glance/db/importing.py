@@ -14,8 +14,11 @@ from glance.domain import errors
 from glance.domain.image import Status
 from glance.domain.lease import Lease
 
-SELECT_IMAGE = sa.select(images).where(images.c.id == sa.bindparam('id'))
-SELECT_IMAGE_FOR_UPDATE = SELECT_IMAGE.with_for_update()
+# What a run has to know of its image.
+SELECT_STATE = sa.select(images.c.status, images.c.deleted, images.c.created_by_task).where(
+    images.c.id == sa.bindparam('id')
+)
+SELECT_STATE_FOR_UPDATE = SELECT_STATE.with_for_update()
 
 _SELECT_IMPORTING = sa.select(images.c.created_by_task, images.c.id).where(
     images.c.id.in_(sa.bindparam('ids', expanding=True)),
@@ -41,7 +44,7 @@ def verify(connection: sa.Connection, lease: Lease, image_id: str, *, lock: bool
 
     lock  lock the row of the image until the transaction ends
     """
-    statement = SELECT_IMAGE_FOR_UPDATE if lock else SELECT_IMAGE
+    statement = SELECT_STATE_FOR_UPDATE if lock else SELECT_STATE
     row = connection.execute(statement, {'id': image_id}).one_or_none()
     if (
         row is None

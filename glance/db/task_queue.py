@@ -219,6 +219,8 @@ class SqlTaskQueue(TaskQueue):
         return found[0]
 
     def outcome(self, lease: Lease) -> tuple[str | None, str]:
+        if lease.events.committed:
+            return Outcome.SUCCESS, ''
         state = fence.read(
             self._database,
             lambda connection: connection.execute(
@@ -268,28 +270,34 @@ class SqlTaskQueue(TaskQueue):
 
     def end(self, lease: Lease, *, progress: int = 0) -> None:
         def end(connection: sa.Connection) -> None:
-            state = connection.execute(_SELECT_STATE, {'entry': lease.task_id}).one()
-            if state.outcome == Outcome.FAILURE:
-                task_repository.end(
-                    connection,
-                    lease.task_id,
-                    Status.FAILURE,
-                    message=state.message,
-                    progress=max(progress, state.progress),
-                    time_to_live=self._time_to_live,
-                )
-                ended = Event(
-                    Kind.FAILURE,
-                    detail={'message': state.message or ''},
-                    attempt=lease.number,
-                    host=lease.events.host,
-                    process=lease.events.process,
-                )
-                db_events.record(connection, lease.task_id, ended)
+            if not lease.events.committed:
+                self._end_failed(connection, lease, progress)
             entries.delete(connection, lease.task_id)
 
         fence.write(self._database, lease, end)
         self.on_end(lease.task_id)
+
+    def _end_failed(self, connection: sa.Connection, lease: Lease, progress: int) -> None:
+        """End the task if its outcome is a failure; after a success, the commit has ended it."""
+        state = connection.execute(_SELECT_STATE, {'entry': lease.task_id}).one()
+        if state.outcome != Outcome.FAILURE:
+            return
+        task_repository.end(
+            connection,
+            lease.task_id,
+            Status.FAILURE,
+            message=state.message,
+            progress=max(progress, state.progress),
+            time_to_live=self._time_to_live,
+        )
+        ended = Event(
+            Kind.FAILURE,
+            detail={'message': state.message or ''},
+            attempt=lease.number,
+            host=lease.events.host,
+            process=lease.events.process,
+        )
+        db_events.record(connection, lease.task_id, ended)
 
     def finish(
         self,
@@ -322,6 +330,7 @@ class SqlTaskQueue(TaskQueue):
 
         with contextlib.suppress(_NothingNew):
             fence.write(self._database, lease, commit, *lease.events.at_commit())
+        lease.events.committed = True
         self.on_end(lease.task_id)
 
     def cancel(self, task_id: str, *, reason: str | None = None, by: str | None = None) -> bool:

@@ -110,6 +110,7 @@ class PendingEvents:
         self.doubtful = False  # some of them may be in the database
         self.begun: set[str] = set()  # the steps that this claim began
         self.committing: str | None = None  # the step that is about to commit
+        self.committed = False  # this claim has committed the task
         self.discarding = False  # what earlier claims made is removed; one event tells it
         self._waiting: collections.deque[Event] = collections.deque()  # without a lock
 

@@ -3,13 +3,15 @@
 import contextlib
 import logging
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
 import sqlalchemy as sa
 
 from glance import threads
-from glance.db import deadlines, sessions
+from glance.db import deadlines, sessions, sqlite
 from glance.domain import errors
 from glance.domain.lease import LostLease
 
@@ -147,3 +149,78 @@ def test_a_write_whose_caller_has_given_up_is_not_made_later(numbers, tmp_path):
         lambda connection: connection.scalars(sa.text('SELECT n FROM numbers')).all()
     )
     assert written == [1, 3]
+
+
+def opened(database):
+    """A list that grows by each connection that this database opens."""
+    connections = []
+    sa.event.listen(database.engine, 'connect', lambda *made: connections.append(made))
+    return connections
+
+
+def count(database):
+    return database.read(lambda connection: connection.scalar(COUNT))
+
+
+def test_a_reader_sees_one_state_and_the_next_one_a_newer_state(numbers):
+    connections = opened(numbers)
+
+    def twice(connection):
+        before = connection.scalar(COUNT)
+        numbers.write(insert(1))
+        return before, connection.scalar(COUNT)
+
+    assert numbers.read(twice) == (0, 0)
+    assert count(numbers) == 1
+    assert len(connections) == 1
+
+
+def test_after_an_error_a_reader_begins_anew(numbers):
+    connections = opened(numbers)
+    with pytest.raises(errors.DatabaseUnavailable):
+        numbers.read(lambda connection: connection.execute(sa.text('SELECT * FROM nothing')))
+    with pytest.raises(ValueError, match='no'):
+        numbers.read(lambda _connection: int('no'))
+    assert count(numbers) == count(numbers) == 0
+    assert len(connections) == 3
+
+
+def test_readers_at_the_same_time_have_connections_of_their_own(numbers):
+    connections = opened(numbers)
+
+    def nested(left):
+        return numbers.read(lambda _connection: nested(left - 1)) if left else count(numbers)
+
+    for _ in range(2):
+        assert nested(sqlite.MOST_IDLE + 1) == 0
+    assert len(connections) == sqlite.MOST_IDLE + 2 + 2  # those beyond MOST_IDLE were closed
+
+
+FORK = """
+import os, sys
+import sqlalchemy as sa
+from glance.db import sessions
+
+database = sessions.open_database(sys.argv[1])
+connections = []
+sa.event.listen(database.engine, 'connect', lambda *made: connections.append(made))
+
+def count():
+    return database.read(lambda connection: connection.scalar(sa.text('SELECT count(*) FROM n')))
+
+database.write(lambda connection: connection.execute(sa.text('CREATE TABLE n (n INTEGER)')))
+connections.clear()
+assert count() == count() == 0
+assert len(connections) == 1
+child = os.fork()
+assert count() == 0
+assert len(connections) == (2 if child == 0 else 1)
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    assert count() == 0
+"""
+
+
+def test_a_forked_process_reads_from_a_connection_of_its_own(tmp_path):
+    url = f'sqlite:///{tmp_path}/forked.sqlite'
+    subprocess.run([sys.executable, '-c', FORK, url], check=True)

@@ -51,7 +51,7 @@ tasks = sa.Table(
     sa.Column('progress', sa.Integer),  # percent, once the task has ended
     sa.Index('ix_tasks_created_at_id', 'created_at', 'id'),
     sa.Index('ix_tasks_owner_created_at', 'owner', 'created_at', 'id'),
-    sa.Index('ix_tasks_status', 'status'),
+    sa.Index('ix_tasks_status_created_at', 'status', 'created_at', 'id'),
     sa.Index('ix_tasks_image_id', 'image_id'),
     sa.Index('ix_tasks_expires_at', 'expires_at'),
 )

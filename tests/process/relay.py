@@ -67,7 +67,11 @@ class Relay:
             if self._down or self._closing:
                 client.close()
                 continue
-            server = socket.create_connection(self._server)
+            try:
+                server = socket.create_connection(self._server)
+            except OSError:  # nobody listens there now
+                client.close()
+                continue
             pair = client, server
             self._pairs.add(pair)
             losing = threading.Event()  # the next answer on this connection is lost

@@ -92,6 +92,7 @@ def work(transport, exchange):
                     stores=[],
                     slots=1000,
                     free=1000,
+                    types={FLOW.type: FLOW.version},
                 )
             )
 
@@ -121,7 +122,7 @@ def measure(transport, flows):
         runs,
         None,
         lambda claim, flow: nothing,
-        lambda claim, logbook: RemoteTaskExecutor(remote, queue, runs, claim, logbook),
+        lambda *of_run: RemoteTaskExecutor(remote, queue, runs, *of_run),
     )
 
     def run():

@@ -48,6 +48,7 @@ class Worker:
         )
         stores = StoreWatch(parts.stores)
         slots = most_at_a_time(executor.max_tasks)
+        flows = {type_: parts.task_types.usable[type_].flow for type_ in own_tools}
 
         def announce(free: int, leaving: bool) -> Announcement:
             return Announcement(
@@ -61,11 +62,12 @@ class Worker:
                 slots=slots,
                 free=free,
                 leaving=leaving,
+                types={type_: flow.version for type_, flow in flows.items()},
             )
 
         self.steps = StepWorker(
             self._claims,
-            {type_: parts.task_types.usable[type_].flow for type_ in own_tools},
+            flows,
             runs,
             lambda claim, flow: SqlLogbook(parts.database, claim.lease, flow),
             announce,

@@ -8,6 +8,7 @@ from glance.engine.remote_engine import RemoteTaskExecutor
 from glance.engine.remote_staging import RemoteStaging
 from glance.engine.remote_steps import RemoteSteps
 from glance.engine.worker_directory import WorkerDirectory
+from glance.interfaces.flow import Flow
 from glance.interfaces.queue import TaskQueue
 from glance.interfaces.staging import Staging
 from glance.messaging import configured
@@ -31,9 +32,9 @@ class Workers:
             configured.broker(options), configured.process_name(), self._remote.receive
         )
 
-    def executor_of(self, claim: Claim, logbook: typing.Any) -> RemoteTaskExecutor:
+    def executor_of(self, flow: Flow, claim: Claim, logbook: typing.Any) -> RemoteTaskExecutor:
         """What runs the steps of one run."""
-        return RemoteTaskExecutor(self._remote, self._queue, self._runs, claim, logbook)
+        return RemoteTaskExecutor(self._remote, self._queue, self._runs, flow, claim, logbook)
 
     def staging(self, here: Staging) -> Staging:
         """The staging area of this process, and those of workers."""

@@ -16,7 +16,8 @@ LISTEN_TIME = 2.5  # seconds; each worker announces itself once a second, and wh
 ECHO_TIMEOUT = 5.0  # seconds for a message of this command to come back
 
 HEADINGS = (
-    *('HOST', 'NAME', 'TOPICS', 'STORES', 'FREE', 'VERSION', 'DEPLOYMENT', 'SEEN', 'USED'),
+    *('HOST', 'NAME', 'TOPICS', 'TYPES', 'STORES', 'FREE'),
+    *('VERSION', 'DEPLOYMENT', 'SEEN', 'USED'),
 )
 
 
@@ -105,6 +106,7 @@ def table(
                 worker.host,
                 worker.worker,
                 ','.join(worker.topics) or '-',
+                ','.join(f'{type_}:{version}' for type_, version in worker.types.items()) or '-',
                 ','.join(worker.stores) or '-',
                 f'{worker.free}/{worker.slots}',
                 worker.version,

@@ -114,6 +114,7 @@ class Announcement:
     area     the id of its staging area; workers that share one have the same
     stores   those that it can reach now
     leaving  whether it takes no more orders
+    types    the task types of which it knows the steps, with the version of each
     """
 
     worker: str
@@ -126,6 +127,7 @@ class Announcement:
     slots: int
     free: int
     leaving: bool = False
+    types: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ('worker', 'host', 'area', 'version', 'deployment'):
@@ -136,6 +138,12 @@ class Announcement:
                 raise NotOurs(f'"{name}" is too long')
             for text in texts:
                 _require(name, text, _NAME)
+        if len(self.types) > LONGEST_LIST:
+            raise NotOurs('"types" is too long')
+        for type_, version in self.types.items():
+            _require('types', type_, _NAME)
+            if type(version) is not int:
+                raise NotOurs('"types" has a version that is none')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ The answer of a worker is only a reason to look into the database.
 """
 
 import concurrent.futures
+import dataclasses
 import typing
 
 from taskflow.engines.action_engine import executor
@@ -18,6 +19,7 @@ from glance.engine.remote_steps import RemoteSteps
 from glance.engine.sending import Sending
 from glance.engine.taskflow_engine import InlineTaskExecutor
 from glance.flows import atoms
+from glance.interfaces.flow import Flow
 from glance.interfaces.queue import TaskQueue
 from glance.logbook import Logbook
 
@@ -30,6 +32,7 @@ class RemoteTaskExecutor(InlineTaskExecutor):
         remote: RemoteSteps,
         queue: TaskQueue,
         runs: ActiveRuns,
+        flow: Flow,
         claim: Claim,
         logbook: Logbook,
     ) -> None:
@@ -37,6 +40,7 @@ class RemoteTaskExecutor(InlineTaskExecutor):
         self._remote = remote
         self._queue = queue
         self._runs = runs
+        self._flow = flow.type, flow.version
         self._claim = claim
         self._logbook = logbook
         self._sent: list[StepFuture] = []
@@ -62,7 +66,9 @@ class RemoteTaskExecutor(InlineTaskExecutor):
         elsewhere.add(sent)
         sent.add_done_callback(elsewhere.discard)
         place = task.step.place(self._claim.work | arguments)
-        sending = self._remote.submit(self._claim.lease, task.name, place)
+        sending = self._remote.submit(
+            self._claim.lease, task.name, dataclasses.replace(place, flow=self._flow)
+        )
         sending.future.add_done_callback(sent.take)
         sending.chosen.wait()
         if sending.worker is not None and not sending.future.done():

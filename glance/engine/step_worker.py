@@ -235,7 +235,7 @@ class StepWorker:
             raise Refused(f'step "{order.step}" was not sent to this worker, or not by this order')
         flow = self._flows.get(claim.type)
         step = remote_results.remote_step(flow, order.step)
-        if flow is None or step is None or claim.flow_version > flow.version:
+        if flow is None or step is None or claim.flow_version != flow.version:
             raise Refused(
                 f'this worker does not know step "{order.step}" of "{claim.type}", '
                 f'version {claim.flow_version}'

@@ -46,7 +46,7 @@ from glance.logbook import Logbook
 
 LOG = logging.getLogger(__name__)
 
-MakeExecutor = collections.abc.Callable[[Claim, typing.Any], 'InlineTaskExecutor']
+MakeExecutor = collections.abc.Callable[[Flow, Claim, typing.Any], 'InlineTaskExecutor']
 
 _OPTIONS = {'gather_statistics': False}
 
@@ -58,7 +58,7 @@ class EngineRunner(FlowRunner):
     pool     the pool in which the steps of all engines run (parallel mode), or None:
              each engine runs its steps in its own thread (serial mode)
     logbook  as TaskExecutor explains it; None if no run can be resumed
-    executor_of  executor_of(claim, logbook) makes what runs the steps of one run, in place
+    executor_of  executor_of(flow, claim, logbook) makes what runs the steps of one run, in place
              of the pool; None: as pool says
     """
 
@@ -98,7 +98,7 @@ class EngineRunner(FlowRunner):
             self._logbook(claim, flow),
             models.FlowDetail(flow.type, uuidutils.generate_uuid()),
         )
-        one = self._engine(flow, logbook, detail, self._executor_of(claim, logbook))
+        one = self._engine(flow, logbook, detail, self._executor_of(flow, claim, logbook))
         if LOG.isEnabledFor(logging.DEBUG):
             _log_transitions(one, claim.lease.task_id)
         one.storage.inject(claim.values, transient=True)
@@ -124,7 +124,7 @@ class EngineRunner(FlowRunner):
         return RunResult.SUCCEEDED
 
     def _stock_executor(
-        self, _claim: Claim, _logbook: Logbook
+        self, _flow: Flow, _claim: Claim, _logbook: Logbook
     ) -> 'InlineTaskExecutor | PooledTaskExecutor':
         return InlineTaskExecutor() if self._pool is None else PooledTaskExecutor(self._pool)
 

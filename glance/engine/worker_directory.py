@@ -135,7 +135,15 @@ class WorkerDirectory:
                 f'version {self._version}, deployment {self._deployment} and one of the topics '
                 f'{", ".join(sorted(self._topics))}'
             )
-        return f'None of the {usable} workers that can be used has {place}'
+        flow = Place(flow=place.flow)
+        knowing = sum(self._fits(one, flow) for one in self._workers.values())
+        if place.flow and not knowing:
+            type_, version = place.flow
+            return (
+                f'None of the {usable} workers that can be used knows the task type "{type_}", '
+                f'version {version}'
+            )
+        return f'None of the {knowing} workers that can be used has {place}'
 
     def obstacle(self, announced: Announcement) -> str | None:
         """Why a worker gets no orders of this process, in a few words; None if it may."""
@@ -153,4 +161,5 @@ class WorkerDirectory:
             self.obstacle(announced) is None
             and place.area in (None, announced.area)
             and (place.store is None or place.store in announced.stores)
+            and (place.flow is None or place.flow in announced.types.items())
         )

@@ -118,6 +118,20 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
         toolbox.fill(fake_toolbox(self.queue, both))
         return executor
 
+    @pytest.mark.parametrize('known', [{}, {'test': 7}])
+    def test_a_task_waits_for_a_worker_that_knows_its_type(self, known):
+        types, self.types = self.types, known
+        self.queue.add('t1')
+        self.executor.start()
+        self.queue.wait_until(lambda: self.executor.lacks(), every=0.05)
+        self.queue.wait_until(
+            lambda: any('knows the task type "test"' in one for one in self.executor.lacks()),
+            every=0.05,
+        )
+        self.types = types
+        assert self.queue.end_of('t1') == Status.SUCCESS
+        assert max(event.attempt or 0 for event in self.queue.events_of('t1')) == 1
+
     def test_steps_that_hang_end_and_keep_nobody_waiting_for_ever(self):
         """The worker ends what hangs when it sees that its lease is lost."""
         self._needs_interruption()
@@ -166,6 +180,7 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
     def _start_worker(self, queue, flows):
         broker = Broker(self.where.transport, self.where.url, self.where.exchange)
         name, runs = uuid.uuid4().hex, ActiveRuns(10)
+        self.types = {type_: flow.version for type_, flow in flows.items()}
 
         def announce(free, leaving):
             return Announcement(
@@ -179,6 +194,7 @@ class WorkerExecutorContract(OnDatabase, ExecutorContract):
                 slots=10,
                 free=free,
                 leaving=leaving,
+                types=self.types,
             )
 
         worker = Worker(

@@ -202,7 +202,7 @@ def test_a_store_that_is_not_mounted_gets_nothing_until_it_is(
     mark = state / 'images' / '.deployment'
     mark.rename(mark.with_name('.away'))
     # Until the worker has looked, it would take a step, which fails.
-    until(lambda: [line[3] for line in worker_list(config(**sections))] == ['-'], 'its look')
+    until(lambda: [line[4] for line in worker_list(config(**sections))] == ['-'], 'its look')
     until(lambda: 'store' in _missing(api, source), 'that the store is missed')
     mark.with_name('.away').rename(mark)
     tasks = [task['id'] for task in api.call('GET', '/v2/tasks')[1]['tasks']]

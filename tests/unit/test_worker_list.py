@@ -14,7 +14,10 @@ from glance.engine.worker_directory import WorkerDirectory
 from tests import brokers
 
 AT = datetime.datetime(2026, 11, 27, 9, 5, 7, tzinfo=datetime.UTC)
-ONE = Announcement('glance.b.1', 'b', 'area', '1.0', 'here', ['default'], ['fast', 'safe'], 10, 3)
+ONE = Announcement(
+    *('glance.b.1', 'b', 'area', '1.0', 'here', ['default'], ['fast', 'safe'], 10, 3),
+    types={'import': 2},
+)
 
 
 def table(*announced):
@@ -25,10 +28,10 @@ def table(*announced):
 
 def test_a_worker_has_a_line_below_the_headings():
     assert table(ONE) == [
-        'HOST  NAME        TOPICS   STORES     FREE  VERSION  DEPLOYMENT  SEEN                  '
-        'USED',
-        'b     glance.b.1  default  fast,safe  3/10  1.0      here        2026-11-27T09:05:07Z  '
-        'yes',
+        'HOST  NAME        TOPICS   TYPES     STORES     FREE  VERSION  DEPLOYMENT  '
+        'SEEN                  USED',
+        'b     glance.b.1  default  import:2  fast,safe  3/10  1.0      here        '
+        '2026-11-27T09:05:07Z  yes',
     ]
 
 

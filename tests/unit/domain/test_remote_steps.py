@@ -26,7 +26,10 @@ MESSAGES = [
     Answer('glance.worker-1', ID, Ending.DONE),
     Heard(ID),
     Beat('glance.worker-1', {ID: 1048576, OTHER_ID: -1}),
-    Announcement('glance.worker-1', 'host', 'area', '0.1.0', ID, ['default'], ['fast'], 10, 3),
+    Announcement(
+        *('glance.worker-1', 'host', 'area', '0.1.0', ID, ['default'], ['fast'], 10, 3),
+        types={'import': 2},
+    ),
     Sweep(ID),
     Question(),
 ]
@@ -85,6 +88,12 @@ def test_what_is_no_message_is_refused(data):
 def test_a_beat_with_wrong_numbers_is_refused(at_work):
     with pytest.raises(NotOurs, match='at_work'):
         from_wire(to_wire(MESSAGES[3]) | {'at_work': at_work})
+
+
+@pytest.mark.parametrize('types', [{'a\nb': 1}, {'import': '2'}, {'import': True}])
+def test_an_announcement_with_wrong_task_types_is_refused(types):
+    with pytest.raises(NotOurs, match='types'):
+        from_wire(to_wire(MESSAGES[4]) | {'types': types})
 
 
 def test_an_order_names_a_lease():

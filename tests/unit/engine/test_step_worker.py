@@ -195,6 +195,16 @@ def test_a_step_that_is_not_for_workers_is_refused(bench, step):
     assert bench.worker.refused == 1
 
 
+@pytest.mark.parametrize('version', [0, 2])
+def test_a_task_of_another_flow_version_is_refused(bench, version):
+    """Its steps may have other names, or need another work."""
+    order = bench.order()
+    claim = bench.claims.present[bench.lease]
+    bench.claims.present[bench.lease] = dataclasses.replace(claim, flow_version=version)
+    assert bench.carry_out(order) == Ending.REFUSED
+    assert not bench.step.begun.is_set()
+
+
 def test_what_an_earlier_claim_left_and_is_gone_is_done_again_by_the_next(bench):
     bench.logbook.saved['inline'] = 'gone'
     assert bench.carry_out(bench.order()) == Ending.HANDED_BACK

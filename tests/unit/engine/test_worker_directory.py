@@ -121,6 +121,31 @@ def test_a_worker_where_an_earlier_claim_has_staged_is_preferred(directory):
     assert directory.missing(FILES) is None  # only busy
 
 
+IMPORT = Place(flow=('import', 2))
+
+
+@pytest.mark.parametrize('types', [{}, {'copy': 2}, {'import': 1}, {'import': 3}])
+def test_only_one_that_knows_the_task_type_in_its_version_is_chosen(directory, types):
+    directory.note(other(slots=9, free=9, types=types))
+    assert directory.choose(IMPORT) is None
+    assert directory.missing(IMPORT) == (
+        'None of the 1 workers that can be used knows the task type "import", version 2'
+    )
+    directory.note(dataclasses.replace(ONE, types={'copy': 1, 'import': 2}))
+    assert directory.choose(IMPORT) == 'glance.one'
+    assert directory.missing(IMPORT) is None
+
+
+def test_a_store_is_looked_for_among_those_that_know_the_task_type(directory):
+    directory.note(dataclasses.replace(ONE, types={'import': 2}))
+    directory.note(other(stores=['safe']))
+    place = Place(store='safe', flow=('import', 2))
+    assert directory.choose(place) is None
+    assert directory.missing(place) == (
+        'None of the 1 workers that can be used has the store "safe"'
+    )
+
+
 @pytest.mark.parametrize(
     ('place', 'what'),
     [

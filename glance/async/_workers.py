@@ -40,6 +40,10 @@ class Workers:
         """The staging area of this process, and those of workers."""
         return RemoteStaging(here, self._remote)
 
+    def room(self) -> float:
+        """How many more tasks this process may claim."""
+        return self._remote.room()
+
     def lacks(self) -> list[str]:
         """What steps wait for that no worker has: a sentence each."""
         return self._remote.missing()

@@ -86,6 +86,9 @@ class TaskExecutor(ConductedExecutor):
         workers: int = options.max_workers
         return max(self.slots(conf), workers) if options.engine_mode == 'parallel' else None
 
+    def room(self) -> float:
+        return super().room() if self._workers is None else self._workers.room()
+
     def can_resume(self, flow: Flow, claim: Claim) -> bool:
         return self._runner.can_resume(flow, claim)
 

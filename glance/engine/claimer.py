@@ -39,6 +39,7 @@ class Claimer:
     slots       how many tasks may be under way at the same time
     most_busy   how many of them may do something else than wait for their source
     is_blocked  is_blocked(): whether a new run would find no thread for its steps
+    room        room(): how many more tasks the executor takes at most
     throttle    limits how many tasks are claimed at a time during a burst
     """
 
@@ -54,6 +55,7 @@ class Claimer:
         slots: int,
         most_busy: int,
         is_blocked: collections.abc.Callable[[], bool],
+        room: collections.abc.Callable[[], float],
         throttle: BurstThrottle,
     ) -> None:
         self._queue = queue
@@ -65,6 +67,7 @@ class Claimer:
         self._slots = slots
         self._most_busy = most_busy
         self._is_blocked = is_blocked
+        self._room = room
         self._throttle = throttle
         self._unclaimable = UnclaimableReporter(queue, versions)
         self._wake = threading.Event()
@@ -127,7 +130,8 @@ class Claimer:
         """How many tasks there is room for; zero or less if there is none."""
         if self._runs.is_full or self._is_blocked():
             return 0
-        return min(self._slots - len(self._runs), self._most_busy - self._runs.not_waiting())
+        free = min(self._slots - len(self._runs), self._most_busy - self._runs.not_waiting())
+        return int(min(free, self._room())) if free > 0 else free
 
     def _claim(self, free: int, pool: concurrent.futures.Executor) -> int:
         """Claim up to so many tasks and begin their runs; returns how many there were."""

@@ -71,6 +71,7 @@ class Conductor:
             slots=slots,
             most_busy=max(MOST_BUSY, max_workers or 0),
             is_blocked=self._watchdog.is_blocked,
+            room=runner.room,
             throttle=BurstThrottle(),
         )
 

@@ -7,6 +7,7 @@ the engine finds out in the database what has happened.
 
 import collections
 import logging
+import math
 import threading
 import time
 import typing
@@ -39,6 +40,7 @@ AWAY_LIMIT = 4.0
 RECONNECT_TIME = 7.0
 BROKER_AWAY = 8.0  # seconds without an echo after which the broker is said to be away
 TELL_AFTER = 1.0  # seconds that a step waits before the log says for what
+MOST_IN_LINE = 16  # tasks that wait here while no worker that can be used has a free slot
 MOST_AREAS = 10000  # tasks of which it is remembered where they have staged something
 
 
@@ -137,6 +139,19 @@ class RemoteSteps:
     def sweep(self, task_id: str) -> None:
         """Let all workers remove what a task has staged that has ended."""
         self._link.send_to_all(Sweep(task_id))
+
+    def room(self) -> float:
+        """How many more tasks this process may claim; math.inf: any number.
+
+        While workers have free slots, a step that waits needs one that is not there, and
+        others need not wait behind it. Otherwise few tasks wait here. The rest wait in the
+        queue, where other conductors can take them, and those of a higher priority come first.
+        """
+        with self._lock:
+            if self._directory.has_room():
+                return math.inf
+            waiting = sum(one.worker is None for one in self._sendings.values())
+        return max(0, MOST_IN_LINE - waiting)
 
     def missing(self) -> list[str]:
         """What steps wait for now: a sentence each."""

@@ -105,6 +105,10 @@ class WorkerDirectory:
         """Whether there is a worker for this place, busy or not."""
         return any(self._fits(one, place) for one in self._workers.values())
 
+    def has_room(self) -> bool:
+        """Whether a worker that can be used has a free slot."""
+        return any(one.free > 0 and self._fits(one) for one in self._workers.values())
+
     def begin(self, address: str) -> None:
         """An order goes to a worker."""
         if address in self._workers:

@@ -4,6 +4,7 @@ import abc
 import collections.abc
 import contextlib
 import enum
+import math
 import typing
 
 from glance.domain.entry import Claim
@@ -176,6 +177,13 @@ class FlowRunner(abc.ABC):
     @abc.abstractmethod
     def run_flow(self, flow: Flow, claim: Claim) -> RunResult:
         """Run a flow for a claim. Lets Drops pass."""
+
+    def room(self) -> float:
+        """How many more tasks may be claimed; math.inf: as many as there are slots.
+
+        Asked often, so it must be fast and must not wait.
+        """
+        return math.inf
 
     def can_resume(self, flow: Flow, claim: Claim) -> bool:
         """Whether run_flow() will continue behind the finished steps of an earlier claim."""

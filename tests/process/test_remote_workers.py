@@ -15,9 +15,11 @@ from glance.db import sessions, task_queue
 from glance.db.worker_claims import WorkerClaims
 from glance.domain.lease import Lease
 from glance.domain.remote_steps import Announcement, Order, Question
+from glance.engine import remote_steps
 from glance.testing.source_server import Answer
 from tests import brokers
 
+from .conductors import Conductor
 from .conftest import ROOT, TERM, Api, until
 from .relay import Relay
 
@@ -131,6 +133,34 @@ def test_tasks_wait_for_a_worker(api, start_worker, web):
     assert api.task(task_id)['status'] == 'processing'
     start_worker()
     assert api.ended(task_id)['status'] == 'success'
+
+
+def test_tasks_that_have_no_worker_here_are_left_to_a_conductor_that_has(
+    start, config, sections, start_worker, web, nursery, tmp_path
+):
+    web.pages['/image'] = CONTENT[:1000]
+    others = sections | {
+        'taskflow_workers': sections['taskflow_workers'] | {'topics': 'of-nobody'},
+        'DEFAULT': {'debug': True},
+    }
+    api = start(**others).await_ready()
+    kept = remote_steps.MOST_IN_LINE
+    tasks = {api.import_(f'{web.url}/image') for _ in range(3 * kept)}
+    until(lambda: len(tasks_that_are(api)) >= kept, 'its claims')
+    start_worker()
+    path = tmp_path / 'conductor.conf'
+    path.write_text(config(**sections).read_text())
+    conductor = Conductor(path, tmp_path / 'conductor.log', nursery=nursery)
+    try:
+        until(lambda: len(tasks_that_are(api, 'success')) >= len(tasks) - 2 * kept, 'the others')
+    finally:
+        conductor.end()
+
+
+def tasks_that_are(api, status='processing'):
+    """The ids of the tasks of a status."""
+    _status, listed = api.call('GET', f'/v2/tasks?status={status}&limit=200')
+    return [task['id'] for task in listed['tasks']]
 
 
 def test_an_order_that_somebody_copies_does_nothing_at_another_worker(

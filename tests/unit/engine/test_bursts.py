@@ -1,5 +1,6 @@
 """While many tasks are submitted at once, few runs begin."""
 
+import math
 import time
 
 import pytest
@@ -35,7 +36,12 @@ def throttle():
 
 
 @pytest.fixture
-def claiming(queue, throttle):
+def room():
+    return math.inf
+
+
+@pytest.fixture
+def claiming(queue, throttle, room):
     made = Claimer(
         queue,
         ActiveRuns(),
@@ -46,6 +52,7 @@ def claiming(queue, throttle):
         slots=16,
         most_busy=16,
         is_blocked=lambda: False,
+        room=lambda: room,
         throttle=throttle,
     )
     made.start()
@@ -89,3 +96,9 @@ def test_a_burst_that_lasts_no_longer_slows_down_the_runs(claiming, queue):
     wait_for(lambda: post_until(CLAIM_BATCH_IN_BURST))
     queue.limits.clear()
     wait_for(lambda: post_until(16))
+
+
+@pytest.mark.parametrize('room', [3])
+def test_no_more_is_claimed_than_the_executor_takes(claiming, queue):
+    wait_for(lambda: len(queue.limits) == 1)
+    assert queue.limits == [3]

@@ -1,6 +1,7 @@
 """What becomes of the steps that a process has sent to workers."""
 
 import dataclasses
+import math
 import uuid
 
 import pytest
@@ -288,6 +289,27 @@ def test_a_cancelled_run_does_not_wait_for_a_worker(remote, runs):
 
 FILES = Place('area', 'fast', 'host')
 OTHER = dataclasses.replace(WORKER, worker='glance.two', host='h2', area='other')
+
+
+def test_few_tasks_wait_here_while_no_worker_has_a_free_slot(remote):
+    """The others wait in the queue, where any conductor can take them."""
+    assert remote.room() == remote_steps.MOST_IN_LINE
+    remote.submit(LEASE, 'fetch')
+    assert remote.room() == remote_steps.MOST_IN_LINE - 1
+    remote.receive(dataclasses.replace(WORKER, topics=['other']))
+    assert remote.room() == remote_steps.MOST_IN_LINE - 1
+    remote.receive(WORKER)
+    assert remote.room() == math.inf
+    for _ in range(WORKER.slots + remote_steps.MOST_IN_LINE):
+        remote.submit(LEASE, 'fetch')
+    assert remote.room() == 0
+
+
+def test_what_waits_for_a_store_that_is_not_there_keeps_no_other_task_waiting(remote):
+    remote.receive(WORKER)
+    for _ in range(2 * remote_steps.MOST_IN_LINE):
+        remote.submit(LEASE, 'fetch', Place(store='safe'))
+    assert remote.room() == math.inf
 
 
 def test_a_step_waits_for_the_host_that_has_what_it_needs(remote, link):

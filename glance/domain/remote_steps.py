@@ -91,7 +91,7 @@ class Heard:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Beat:
-    """The bytes that each order has moved; -1 where a step does not say."""
+    """The bytes that each order has moved; -1 if its step waits until it may begin."""
 
     worker: str
     at_work: dict[str, int]

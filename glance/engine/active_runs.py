@@ -148,6 +148,11 @@ class ActiveRuns(RunControl):
         """Whether all slots are taken by steps of runs that were given up."""
         return self._slots.are_taken_by(self.stuck())
 
+    def are_slots_taken_by(self, runs: collections.abc.Iterable[Run]) -> bool:
+        """Whether all slots are taken by steps of these runs."""
+        at_work = sum(self._slots.at_work(run.at_work) for run in runs)
+        return self._slots.are_taken_by(at_work)
+
     @contextlib.contextmanager
     def at_work(self, lease: Lease, *, undoing: bool = False) -> collections.abc.Iterator[None]:
         run = self.get(lease)

@@ -191,12 +191,11 @@ class RemoteSteps:
             if sending is None or sending.worker != beat.worker:
                 continue
             sending.missed, sending.repeat = 0.0, RESEND_AFTER
-            if moved >= 0:
-                self._note_progress(sending.lease, moved)
+            self._note_progress(sending.lease, moved)
 
     def _note_progress(self, lease: Lease, moved: int) -> None:
         try:
-            self._runs.progress(lease, moved)
+            self._runs.progress(lease, moved if moved >= 0 else None)
         except (Drop, Exception):
             self._wake.set()  # the run is to stop
 

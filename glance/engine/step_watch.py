@@ -5,7 +5,7 @@ import logging
 import typing
 
 from glance.domain.entry import Held
-from glance.domain.lease import DatabaseGone, Lease, LostLease
+from glance.domain.lease import DatabaseGone, Lease, LostLease, NoFreeThread
 from glance.engine import cancelling
 from glance.engine.active_runs import ActiveRuns, Run
 
@@ -22,6 +22,8 @@ class StepWatch:
     """Looks at the leases of all steps of this process with one question to the queue.
 
     give_up  give_up(lease): a step of this cancelled run does not listen
+
+    is_blocked  whether no step can begin here, because steps of lost leases do not end
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class StepWatch:
         self._claims = claims
         self._runs = runs
         self._give_up = give_up
+        self.is_blocked = False
 
     def look(self, others: collections.abc.Collection[Lease] = ()) -> set[Lease]:
         """Stop the runs whose lease is lost, and end those that are to be cancelled.
@@ -40,6 +43,11 @@ class StepWatch:
         Returns which of the other leases are lost.
         """
         runs = list(self._runs)
+        self.is_blocked = self._runs.are_slots_taken_by(
+            run for run in runs if run.stop is not None
+        )
+        if self.is_blocked:
+            self._hand_back_waiting(runs)
         leases = {run.claim.lease for run in runs}.union(others)
         if not leases:
             return set()
@@ -57,6 +65,13 @@ class StepWatch:
             LOG.exception('Looking for lost leases failed; trying again')
             return set()
         return set(others) - held.keys()
+
+    @staticmethod
+    def _hand_back_waiting(runs: collections.abc.Iterable[Run]) -> None:
+        """Other workers can do the steps that wait until they may begin."""
+        for run in runs:
+            if not run.at_work:
+                run.stop = run.stop or NoFreeThread()
 
     def _stop(self, run: Run) -> None:
         if isinstance(run.stop, LostLease):  # it has been told, and does not listen

@@ -275,7 +275,8 @@ class StepWorker:
     def _watch_loop(self) -> None:
         looked_at = float('-inf')
         while not self._stopped:
-            self._link.send_to_all(self._announce(self._slots - len(self._orders), self._leaving))
+            free = 0 if self._watch.is_blocked else self._slots - len(self._orders)
+            self._link.send_to_all(self._announce(free, self._leaving))
             if time.monotonic() - looked_at >= INTERVAL / 2:
                 looked_at = time.monotonic()
                 self._beat()
@@ -301,6 +302,7 @@ class StepWorker:
 
     def _moved(self, lease: Lease) -> int:
         try:
-            return self._runs.get(lease).progress.bytes
+            run = self._runs.get(lease)
         except LostLease:
             return -1  # not begun yet
+        return run.progress.bytes if run.at_work else -1

@@ -258,6 +258,16 @@ def test_a_beat_is_progress_of_the_run(remote, link, runs):
     assert runs.get(LEASE).progress == Progress(0, 4096)
 
 
+def test_a_step_that_waits_at_its_worker_does_not_hang(remote, link, runs):
+    remote.receive(WORKER)
+    remote.submit(LEASE, 'fetch')
+    run = runs.get(LEASE)
+    for moved, is_renewed in ((-1, True), (0, False), (-1, True), (7, True), (7, False)):
+        run.progress_at = 0.0
+        remote.receive(Beat('glance.one', {orders(link)[0].sending: moved}))
+        assert (run.progress_at > 0) == is_renewed
+
+
 def test_a_beat_of_another_worker_is_no_progress(remote, link, runs):
     remote.receive(WORKER)
     remote.submit(LEASE, 'fetch')

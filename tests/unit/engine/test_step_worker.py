@@ -110,7 +110,7 @@ class Claims:
 class Bench:
     """A worker with one order."""
 
-    def __init__(self, slots=2):
+    def __init__(self, slots=2, at_work=4):
         self.step = Remote()
         self.queue = FakeQueue()
         self.queue.add('t1', work={'word': 'ab'})
@@ -119,7 +119,7 @@ class Bench:
         self.claims = Claims(self.queue)
         self.claims.present[claim.lease] = claim
         self.logbook = Logbook({'inline': '!'})
-        self.runs = ActiveRuns(4)
+        self.runs = ActiveRuns(at_work)
         self.link = FakeLink('glance.worker')
         self.given_up = []
         flow = Flow('test', 1, (Inline(), self.step), lambda *_: None, lambda *_: None)
@@ -362,6 +362,51 @@ def test_beats_name_what_is_at_work_and_how_far_it_is(bench):
     bench.queue.wait_until(
         lambda: Beat('glance.worker', {order.sending: 4096}) in bench.link.of(Beat), every=0.01
     )
+
+
+@pytest.fixture
+def crowded():
+    """A worker where nothing begins until the deaf step of another lease has ended."""
+    bench = Bench(at_work=1)
+    bench.queue.add('t2', work={'word': 'cd'})
+    [claim] = bench.queue.claim('conductor', 1, seconds=60, versions={'test': 1})
+    bench.claims.present[claim.lease] = claim
+    bench.step.is_deaf = True
+    bench.step.go_on.clear()
+    bench.worker.receive(bench.order(lease=claim.lease))
+    assert bench.step.begun.wait(PATIENCE)
+    bench.step.begun.clear()
+    yield bench, claim.lease
+    bench.step.go_on.set()
+    bench.queue.wait_until(lambda: not len(bench.runs), every=0.01)
+    for answer in bench.link.of(Answer):
+        bench.worker.receive(Heard(answer.sending))
+    bench.worker.stop(0)
+    toolbox.fill(None)
+
+
+def test_a_step_that_waits_until_it_may_begin_says_so(crowded):
+    """Else its conductor would take it for one that hangs."""
+    bench, _other = crowded
+    order = bench.order()
+    bench.worker.receive(order)
+    bench.queue.wait_until(lambda: bench.runs.task_ids() == {'t1', 't2'}, every=0.01)
+    bench.queue.wait_until(
+        lambda: any(len(one.at_work) == 2 for one in bench.link.of(Beat)), every=0.01
+    )
+    at_work = bench.link.of(Beat)[-1].at_work
+    assert (at_work.pop(order.sending), *at_work.values()) == (-1, 0)
+    assert not bench.step.begun.is_set()
+
+
+def test_what_waits_behind_steps_that_do_not_end_is_handed_back(crowded):
+    bench, other = crowded
+    order = bench.order()
+    bench.worker.receive(order)
+    del bench.claims.present[other]  # its lease is lost, and it does not listen
+    assert bench.ending(order) == Ending.HANDED_BACK
+    assert not bench.step.begun.is_set()
+    bench.queue.wait_until(lambda: bench.link.of(Announcement)[-1].free == 0, every=0.01)
 
 
 def test_what_has_no_slot_is_handed_back_at_once():

@@ -110,7 +110,10 @@ class RemoteSteps:
         sending = Sending(lease, step, place)
         with self._lock:
             self._sendings[sending.id] = sending
-            self._assign(sending)
+            if self._stopping:  # stop() has ended all others
+                self._end(sending, drop=HandBack())
+            else:
+                self._assign(sending)
         return sending
 
     def send(self, sending: Sending) -> None:

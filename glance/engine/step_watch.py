@@ -24,6 +24,8 @@ class StepWatch:
     give_up  give_up(lease): a step of this cancelled run does not listen
 
     is_blocked  whether no step can begin here, because steps of lost leases do not end
+    is_cut_off  whether the database does not answer this process; look() finds out when it
+                does again
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class StepWatch:
         self._runs = runs
         self._give_up = give_up
         self.is_blocked = False
+        self.is_cut_off = False
 
     def look(self, others: collections.abc.Collection[Lease] = ()) -> set[Lease]:
         """Stop the runs whose lease is lost, and end those that are to be cancelled.
@@ -49,17 +52,21 @@ class StepWatch:
         if self.is_blocked:
             self._hand_back_waiting(runs)
         leases = {run.claim.lease for run in runs}.union(others)
-        if not leases:
+        if not leases and not self.is_cut_off:
             return set()
         try:
             held = {one.lease: one.cancel_requested for one in self._claims.held(leases)}
+            self.is_cut_off = False
             for run in runs:
                 lease = run.claim.lease
                 if lease not in held:
                     self._stop(run)
                 elif held[lease]:
                     cancelling.cancel(self._runs, run, self._give_back)
-        except (DatabaseGone, LostLease):
+        except DatabaseGone:
+            self.is_cut_off = True
+            return set()
+        except LostLease:
             return set()  # the next look finds out
         except Exception:
             LOG.exception('Looking for lost leases failed; trying again')

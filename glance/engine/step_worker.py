@@ -43,6 +43,7 @@ LOG = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two beats, announcements and looks at the queue
 STOP_TIMEOUT = 5.0  # seconds that steps get to notice that they should stop
+LACKING_PAUSE = 2.0  # seconds without new orders, after this process lacked something for one
 MOST_REMEMBERED = 10000  # orders that are recognised when they come again
 
 
@@ -105,6 +106,7 @@ class StepWorker:
         self._changed = threading.Event()
         self._ended = threading.Event()
         self._leaving = self._stopped = False
+        self._lacking_until = float('-inf')  # time.monotonic()
         self._pool: concurrent.futures.Executor = threads.pool(slots)
         self._link: Link
         self._thread: StandingThread | None = None
@@ -201,8 +203,13 @@ class StepWorker:
             )
             return Ending.REFUSED
         except DatabaseGone:
+            self._watch.is_cut_off = True
+            self._changed.set()
             return Ending.DATABASE_GONE
         except Drop as drop:
+            if isinstance(drop, Lacking):
+                self._lacking_until = time.monotonic() + LACKING_PAUSE
+                self._changed.set()
             LOG.info(
                 'Task %s: step %s was stopped: %s', order.task_id, order.step, type(drop).__name__
             )
@@ -275,8 +282,7 @@ class StepWorker:
     def _watch_loop(self) -> None:
         looked_at = float('-inf')
         while not self._stopped:
-            free = 0 if self._watch.is_blocked else self._slots - len(self._orders)
-            self._link.send_to_all(self._announce(free, self._leaving))
+            self._link.send_to_all(self._announce(self._free(), self._leaving))
             if time.monotonic() - looked_at >= INTERVAL / 2:
                 looked_at = time.monotonic()
                 self._beat()
@@ -285,6 +291,17 @@ class StepWorker:
             self._changed.clear()
         # Without it, conductors would send orders until its silence is long enough.
         self._link.send_to_all(self._announce(0, True))
+
+    def _free(self) -> int:
+        """How many more orders this worker wants.
+
+        One that cannot do what it gets gives it back at once, so that it always has the most
+        free slots: without a word from it, all steps would come here, and none would be done.
+        """
+        unfit = self._watch.is_blocked or self._watch.is_cut_off
+        if unfit or time.monotonic() < self._lacking_until:
+            return 0
+        return self._slots - len(self._orders)
 
     def _beat(self) -> None:
         """Tell each conductor what is at work for it, and what it has not heard yet."""

@@ -162,6 +162,11 @@ def test_who_waits_for_a_worker_hears_that_the_run_is_stopped(remote, runs):
     assert sending.worker is None
 
 
+def test_after_a_stop_nobody_waits(remote):
+    remote.stop()
+    assert isinstance(remote.submit(LEASE, 'fetch').exception(0), HandBack)
+
+
 def test_a_step_that_waits_for_a_slot_is_sent_when_one_is_free(remote, link):
     remote.receive(WORKER)
     for _ in range(3):

@@ -10,7 +10,7 @@ import pytest
 from glance import toolbox
 from glance.domain import errors
 from glance.domain.entry import Held, Outcome
-from glance.domain.lease import DatabaseGone, HandBack, Lease, LostLease, Progress
+from glance.domain.lease import DatabaseGone, HandBack, Lacking, Lease, LostLease, Progress
 from glance.domain.remote_steps import Announcement, Answer, Beat, Ending, Heard, Order, Question
 from glance.engine import step_worker
 from glance.engine.active_runs import ActiveRuns
@@ -100,6 +100,8 @@ class Claims:
         self.told.append(lease)
 
     def held(self, leases):
+        if self.error:
+            raise self.error
         return [
             Held(lease, self.present[lease].cancel_requested)
             for lease in leases
@@ -326,9 +328,27 @@ def test_a_result_that_the_fence_refuses_is_not_done(bench):
     assert bench.carry_out(bench.order()) == Ending.HANDED_BACK
 
 
+def free(bench):
+    return bench.link.of(Announcement)[-1].free
+
+
 def test_a_database_that_is_away_is_said(bench):
+    """Its slots are free all the time. If it offered them, all steps would come here."""
     bench.claims.error = DatabaseGone('away')
     assert bench.carry_out(bench.order()) == Ending.DATABASE_GONE
+    bench.queue.wait_until(lambda: free(bench) == 0, every=0.01)
+    before = len(bench.link.of(Announcement))
+    bench.queue.wait_until(lambda: len(bench.link.of(Announcement)) > before + 1, every=0.01)
+    assert free(bench) == 0
+    bench.claims.error = None
+    bench.queue.wait_until(lambda: free(bench) == 2, every=0.01)
+
+
+def test_a_worker_that_lacks_something_wants_no_more_for_a_while(bench):
+    bench.step.error = Lacking('descriptors')
+    assert bench.carry_out(bench.order()) == Ending.HANDED_BACK
+    bench.queue.wait_until(lambda: free(bench) == 0, every=0.01)
+    bench.queue.wait_until(lambda: free(bench) == 2, every=0.01)
 
 
 def test_an_unknown_error_of_the_worker_is_an_attempt(bench):

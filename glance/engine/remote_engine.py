@@ -57,6 +57,7 @@ class RemoteTaskExecutor(InlineTaskExecutor):
                 task, task_uuid, arguments, progress_callback
             )
             return future
+        place = task.step.place(self._claim.work | arguments)  # may raise what a plug-in raises
         self._logbook.begin()
         self._runs.begun(self._claim.lease, task.name)
         self._claim.lease.events.begun.add(task.name)  # the worker tells it; an undo must know
@@ -65,7 +66,6 @@ class RemoteTaskExecutor(InlineTaskExecutor):
         elsewhere = self._runs.get(self._claim.lease).elsewhere
         elsewhere.add(sent)
         sent.add_done_callback(elsewhere.discard)
-        place = task.step.place(self._claim.work | arguments)
         sending = self._remote.submit(
             self._claim.lease, task.name, dataclasses.replace(place, flow=self._flow)
         )

@@ -7,8 +7,6 @@ and what was stopped or cut off changes nothing when it goes on.
 import dataclasses
 import itertools
 import signal
-import socket
-import subprocess
 import urllib.parse
 
 import pytest
@@ -16,6 +14,7 @@ import pytest
 from tests import brokers
 
 from .conftest import CONT, KILL, until
+from .redis_server import RedisServer
 from .relay import Relay
 from .snapshot import snapshot
 from .test_fence import is_stopped, stop_between_transactions
@@ -55,42 +54,6 @@ PAIRWISE = set(pairwise(MATRIX))
 def test_the_pairwise_cases_have_every_pair():
     assert set().union(*map(pairs_of, PAIRWISE)) == set().union(*map(pairs_of, MATRIX))
     assert len(PAIRWISE) < 20
-
-
-class RedisServer:
-    """A Redis of the test's own, which it may kill and stop."""
-
-    def __init__(self):
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            self.port = probe.getsockname()[1]
-        self._start()
-
-    def _start(self):
-        self._process = subprocess.Popen(
-            [
-                *('redis-server', '--bind', '127.0.0.1', '--port', str(self.port)),
-                *('--save', '', '--daemonize', 'no'),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        until(self._answers, 'the start of redis-server')
-
-    def _answers(self):
-        with socket.socket() as client:
-            return client.connect_ex(('127.0.0.1', self.port)) == 0
-
-    def restart(self):
-        """Kill it with all that it holds, and start it again."""
-        self.end()
-        self._start()
-
-    def signal(self, number):
-        self._process.send_signal(number)
-
-    def end(self):
-        self._process.kill()
-        self._process.wait()
 
 
 @dataclasses.dataclass

@@ -50,8 +50,10 @@ class Runner:
         self._reserved: int | None = None  # keeps other processes from its logbooks
         self._holder = holder or LeaseHolder.register(folders.run)
         self._dead_holders = DeadHolderWatch(self.queue, self._holder)
-        children = ChildProcesses(folders.run, settings.file_arguments(conf))
-        self._suspects = SuspectRunner(self.queue, children) if has_children else None
+        self._suspects = None
+        if has_children:
+            arguments = [*settings.file_arguments(conf), '--deployment', self.queue.deployment()]
+            self._suspects = SuspectRunner(self.queue, ChildProcesses(folders.run, arguments))
         if self._suspects:
             reload = self._suspects.reload
             conf.register_mutate_hook(lambda _conf, _changed: reload())

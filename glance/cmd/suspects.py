@@ -23,6 +23,8 @@ from oslo_service import opts as service_options
 
 from glance.cmd import _start, conductor
 from glance.components import SharedComponents
+from glance.db import deployment, outages
+from glance.db.sessions import Database
 from glance.db.task_queue import SqlTaskQueue
 from glance.domain import errors
 from glance.domain.entry import UNKNOWN_HOLDER, Claim
@@ -42,6 +44,7 @@ OPTS = [
     cfg.IntOpt('size', required=True),
     cfg.StrOpt('holder', required=True),
     cfg.IntOpt('descriptor', required=True),
+    cfg.StrOpt('deployment', required=True),
 ]
 
 
@@ -109,8 +112,21 @@ def _build(conf: cfg.ConfigOpts) -> tuple[Runner, GroupQueue, LeaseHolder]:
         group=SuspectGroup(conf.deaths, conf.size),
         after_workers=after_workers,
     )
+    _require_same_deployment(parts.database, conf.deployment)
     holder = LeaseHolder.adopt(folders.run, conf.holder, conf.descriptor)
     return Runner(conf, folders, parts, holder=holder), queue, holder
+
+
+def _require_same_deployment(database: Database, wanted: str) -> None:
+    """Raises ConfigError if the configuration names another database than its parent read."""
+    try:
+        found = deployment.identity(database.engine)[0]
+    except database.errors as error:
+        raise errors.ConfigError(f'The database cannot be used: {outages.reason(error)}') from None
+    if found != wanted:
+        raise errors.ConfigError(
+            'The configuration names another database than when the service was started.'
+        )
 
 
 def _stop_with_parent() -> None:

@@ -41,13 +41,13 @@ class ChildProcess:
 class ChildProcesses:
     """Starts children with the Python and the kind of threads of this process.
 
-    folder         the run folder
-    configuration  the arguments that name the configuration files
+    folder     the run folder
+    arguments  of each child: they name the configuration files and the deployment
     """
 
-    def __init__(self, folder: pathlib.Path, configuration: collections.abc.Sequence[str]) -> None:
+    def __init__(self, folder: pathlib.Path, arguments: collections.abc.Sequence[str]) -> None:
         self._folder = folder
-        self._configuration = configuration
+        self._arguments = arguments
 
     @contextlib.contextmanager
     def turn(self) -> collections.abc.Iterator[bool]:
@@ -68,7 +68,7 @@ class ChildProcesses:
                 [
                     # Under uWSGI, sys.executable is not the Python of this environment.
                     os.path.join(sys.prefix, 'bin', 'python'),
-                    *('-P', '-m', PROGRAM, *self._configuration),
+                    *('-P', '-m', PROGRAM, *self._arguments),
                     *('--deaths', str(group.deaths), '--size', str(group.size)),
                     *('--holder', holder.name, '--descriptor', str(holder.descriptor)),
                 ],

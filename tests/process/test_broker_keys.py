@@ -42,7 +42,9 @@ def redis():
     server.end()
 
 
-def test_a_hundred_killed_workers_leave_no_keys(redis, start, tmp_path, config, nursery, web, request):
+def test_a_hundred_killed_workers_leave_no_keys(
+    redis, start, tmp_path, config, nursery, web, request
+):
     web.pages['/image'] = gate = Gate()
     sections = {
         'task': {'poll_interval': 0.2, 'lease_time': 3},

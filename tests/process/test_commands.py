@@ -145,3 +145,16 @@ def test_wrong_arguments_are_no_failed_start(run, arguments):
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith('glance-manage')
     assert 'failed' not in ended.stderr
+
+
+def test_a_child_does_not_run_tasks_of_another_database(run, tmp_path):
+    """Its parent is still on the one that the configuration named when it was started."""
+    path = tmp_path / 'x.conf'
+    path.write_text(f'[DEFAULT]\nstate_path = {tmp_path}/elsewhere\n')
+    arguments = ['--config-file', path, '--deaths', '2', '--size', '1', '--holder', 'host/1/x']
+    child = ('suspects', *arguments, '--descriptor', '9', '--deployment', 'of-the-parent')
+    assert 'no such table' in run(*child, GLANCE_THREADS='green').stderr
+    assert run('manage', 'db', 'sync', '--config-file', path).returncode == 0
+    ended = run(*child, GLANCE_THREADS='green')
+    assert ended.returncode == 1
+    assert 'another database than when the service was started' in ended.stderr

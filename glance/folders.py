@@ -8,6 +8,7 @@ from oslo_config import cfg
 
 from glance import enabled_stores
 from glance.domain import errors
+from glance.image_data import deployment_marker, folder_id
 
 
 class Folders:
@@ -35,6 +36,23 @@ class Folders:
         """Option to folder, for the existing folders with files that the database names."""
         folders = self._of_stores() | {'work_dir': self.staging}
         return {label: folder for label, folder in folders.items() if folder.is_dir()}
+
+    def id_of_store(self, name: str, *, makes: bool = True) -> str | None:
+        """The id of the folder of a store, by which hosts know whether they see the same one.
+
+        makes  whether the folder gets an id if it has none
+
+        None if the store has no folder, or if the folder has no marker of a deployment: then its
+        disk is not mounted. It waits for the disk.
+        """
+        for store in self.stores.stores:
+            if store.name == name and store.folder:
+                try:
+                    if deployment_marker.read(store.folder) is not None:
+                        return (folder_id.of if makes else folder_id.read)(store.folder)
+                except OSError:
+                    return None
+        return None
 
     def _of_stores(self) -> dict[str, pathlib.Path]:
         return {store.label: store.folder for store in self.stores.stores if store.folder}

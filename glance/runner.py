@@ -19,6 +19,7 @@ from glance.folders import Folders
 from glance.image_data import files
 from glance.image_data.staging import FolderStaging
 from glance.interfaces.executor import LogbookKind, TaskExecutor
+from glance.stores.store_watch import StoreWatch
 
 if typing.TYPE_CHECKING:
     from glance.engine.dir_logbook import DirLogbooks
@@ -75,6 +76,7 @@ class Runner:
         self.executor: TaskExecutor = make_executor(
             conf, parts.queue, flows, self._holder.name, self._logbook(kind)
         )
+        self.executor.see_folders(StoreWatch(parts.stores, folders.id_of_store).look)
         fill_toolbox(conf, parts, self.executor.staging(staging), self.executor.runs, own_tools)
 
     def _logbook(

@@ -46,7 +46,7 @@ class Worker:
             self._holder.is_dead_here,
             origin=staging_area.origin_of(folders.staging),
         )
-        stores = StoreWatch(parts.stores)
+        stores = StoreWatch(parts.stores, folders.id_of_store)
         slots = most_at_a_time(executor.max_tasks)
         flows = {type_: parts.task_types.usable[type_].flow for type_ in own_tools}
 
@@ -63,6 +63,7 @@ class Worker:
                 free=free,
                 leaving=leaving,
                 types={type_: flow.version for type_, flow in flows.items()},
+                folders=stores.folders(),
             )
 
         self.steps = StepWorker(

@@ -1,5 +1,6 @@
 """What the worker-based mode adds to the taskflow executor."""
 
+import collections.abc
 import typing
 
 from glance.domain.entry import Claim
@@ -24,10 +25,10 @@ class Workers:
     def __init__(self, options: typing.Any, queue: TaskQueue, runs: ActiveRuns) -> None:
         self._queue = queue
         self._runs = runs
-        directory = WorkerDirectory(
+        self._directory = WorkerDirectory(
             configured.version(), queue.deployment(), options.topics, options.worker_timeout
         )
-        self._remote = RemoteSteps(runs, directory, options.worker_timeout)
+        self._remote = RemoteSteps(runs, self._directory, options.worker_timeout)
         self._link = Link(
             configured.broker(options), configured.process_name(), self._remote.receive
         )
@@ -40,6 +41,12 @@ class Workers:
         """The staging area of this process, and those of workers."""
         return RemoteStaging(here, self._remote)
 
+    def see_folders(
+        self, look: collections.abc.Callable[[], collections.abc.Mapping[str, str]]
+    ) -> None:
+        """Use a worker for a store only if it has the folder that this process sees."""
+        self._directory.look_at_folders = look
+
     def room(self) -> float:
         """How many more tasks this process may claim."""
         return self._remote.room()
@@ -49,6 +56,7 @@ class Workers:
         return self._remote.missing()
 
     def start(self) -> None:
+        self._directory.note_folders()  # before the first worker is chosen
         self._remote.start(self._link)
         self._link.start()
 

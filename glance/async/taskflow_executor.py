@@ -101,6 +101,12 @@ class TaskExecutor(ConductedExecutor):
     def staging(self, here: Staging) -> Staging:
         return here if self._workers is None else self._workers.staging(here)
 
+    def see_folders(
+        self, look: collections.abc.Callable[[], collections.abc.Mapping[str, str]]
+    ) -> None:
+        if self._workers is not None:
+            self._workers.see_folders(look)
+
     def lacks(self) -> list[str]:
         return [] if self._workers is None else self._workers.lacks()
 

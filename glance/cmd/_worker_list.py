@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import datetime
 import time
+import types
 import typing
 
 from glance.cmd import _log_masking
@@ -29,10 +30,15 @@ class _Heard:
     at: datetime.datetime
 
 
-def lines(conf: typing.Any, deployment: str) -> list[str]:
+def lines(
+    conf: typing.Any,
+    deployment: str,
+    folders: collections.abc.Mapping[str, str] = types.MappingProxyType({}),
+) -> list[str]:
     """Ask all workers who they are, and return the table of those that answer.
 
     deployment  of the database of this configuration
+    folders     by store, the id of its folder on this host
 
     Raises ConfigError if there are no workers to ask as configured, or no broker answers.
     """
@@ -46,10 +52,12 @@ def lines(conf: typing.Any, deployment: str) -> list[str]:
     directory = WorkerDirectory(
         configured.version(), deployment, options.topics, options.worker_timeout
     )
+    directory.look_at_folders = lambda: folders
+    directory.note_folders()
     heard = _ask(options)
     if not heard:
         return ['No worker has announced itself.']
-    return table(heard, directory.obstacle)
+    return table(heard, directory)
 
 
 def _ask(options: typing.Any) -> list[_Heard]:
@@ -89,18 +97,11 @@ def _unreachable(options: typing.Any, reason: str) -> errors.ConfigError:
     )
 
 
-def table(
-    heard: collections.abc.Iterable[_Heard],
-    obstacle: collections.abc.Callable[[Announcement], str | None],
-) -> list[str]:
-    """One line for each worker, below the headings; the columns are two spaces apart.
-
-    obstacle  why a worker is not used, or None
-    """
+def table(heard: collections.abc.Iterable[_Heard], directory: WorkerDirectory) -> list[str]:
+    """One line for each worker, below the headings; the columns are two spaces apart."""
     rows = [HEADINGS]
     for one in sorted(heard, key=lambda one: (one.announced.host, one.announced.worker)):
         worker = one.announced
-        reason = obstacle(worker)
         rows.append(
             (
                 worker.host,
@@ -112,7 +113,7 @@ def table(
                 worker.version,
                 worker.deployment,
                 one.at.strftime('%Y-%m-%dT%H:%M:%SZ'),
-                'yes' if reason is None else f'no: {reason}',
+                _used(worker, directory),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -120,3 +121,12 @@ def table(
         '  '.join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _used(worker: Announcement, directory: WorkerDirectory) -> str:
+    """Whether a worker is used, and why not."""
+    reason = directory.obstacle(worker)
+    if reason is not None:
+        return f'no: {reason}'
+    others = ', '.join(directory.other_folders(worker))
+    return f'yes, but it has another folder for store {others}' if others else 'yes'

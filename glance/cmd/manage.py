@@ -151,7 +151,10 @@ def task_purge(conf: cfg.ConfigOpts, database: Database) -> None:
 def worker_list(conf: cfg.ConfigOpts, database: Database) -> None:
     migrations.require_current(database.engine)
     queue = task_queue.SqlTaskQueue(database, time_to_live=conf.task.task_time_to_live)
-    for line in _worker_list.lines(conf, queue.deployment()):
+    folders = Folders(conf)
+    found = {one.name: folders.id_of_store(one.name, makes=False) for one in folders.stores.stores}
+    seen = {name: folder for name, folder in found.items() if folder is not None}
+    for line in _worker_list.lines(conf, queue.deployment(), seen):
         print(line)
 
 

@@ -20,7 +20,7 @@ import typing
 
 from glance.domain.lease import Lease
 
-SCHEMA = 3  # grows when a message changes in a way that older processes cannot read
+SCHEMA = 4  # grows when a message changes in a way that older processes cannot read
 LONGEST_TEXT = 255
 LONGEST_LIST = 1000
 
@@ -113,6 +113,7 @@ class Announcement:
     worker   its address
     area     the id of its staging area; workers that share one have the same
     stores   those that it can reach now
+    folders  by store, the id of its folder, if it has one
     leaving  whether it takes no more orders
     types    the task types of which it knows the steps, with the version of each
     """
@@ -128,6 +129,7 @@ class Announcement:
     free: int
     leaving: bool = False
     types: dict[str, int] = dataclasses.field(default_factory=dict)
+    folders: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ('worker', 'host', 'area', 'version', 'deployment'):
@@ -144,6 +146,10 @@ class Announcement:
             _require('types', type_, _NAME)
             if type(version) is not int:
                 raise NotOurs('"types" has a version that is none')
+        if len(self.folders) > LONGEST_LIST:
+            raise NotOurs('"folders" is too long')
+        for text in (*self.folders, *self.folders.values()):
+            _require('folders', text, _NAME)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

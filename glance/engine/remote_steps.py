@@ -224,6 +224,7 @@ class RemoteSteps:
             # A process that was stopped itself has heard nobody: that is not their silence.
             elapsed, looked_at = min(now - looked_at, 2 * TICK), now
             with self._lock:
+                self._directory.note_folders()
                 self._drop_stopped()
                 if self._can_hear(now):
                     self._look_for_lost(elapsed)

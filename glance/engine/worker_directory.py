@@ -6,6 +6,8 @@ import dataclasses
 from glance.domain.place import ANYWHERE, Place
 from glance.domain.remote_steps import Announcement
 
+MOST_SHOWN = 3  # hosts in one sentence
+
 
 @dataclasses.dataclass
 class KnownWorker:
@@ -32,6 +34,10 @@ class WorkerDirectory:
     version, deployment  what a worker must have in common with this process
     topics               a worker must serve one of these
     silence              seconds of silence after which a worker counts as lost
+
+    look_at_folders      look_at_folders(): by store, the id of the folder that this process
+                         sees. A worker with another one puts images where others do not find
+                         them, so it is not used for the store. Must not wait
     """
 
     def __init__(
@@ -46,6 +52,9 @@ class WorkerDirectory:
         self._topics = set(topics)
         self._silence = silence
         self._workers: dict[str, KnownWorker] = {}
+        self._folders: dict[str, str] = {}
+        self.look_at_folders: collections.abc.Callable[[], collections.abc.Mapping[str, str]]
+        self.look_at_folders = dict
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -61,6 +70,10 @@ class WorkerDirectory:
         """A worker has sent something else."""
         if address in self._workers:
             self._workers[address].silent = 0.0
+
+    def note_folders(self) -> None:
+        """Look which folders this process sees. One that it does not see now stays known."""
+        self._folders.update(self.look_at_folders())
 
     def elapse(self, seconds: float) -> list[str]:
         """Let these seconds of silence pass. Returns who is lost by now, and forgets them."""
@@ -147,7 +160,13 @@ class WorkerDirectory:
                 f'None of the {usable} workers that can be used knows the task type "{type_}", '
                 f'version {version}'
             )
-        return f'None of the {knowing} workers that can be used has {place}'
+        sentence = f'None of the {knowing} workers that can be used has {place}'
+        hosts = {
+            one.announced.host
+            for one in self._workers.values()
+            if self._fits(one, flow) and place.store in self.other_folders(one.announced)
+        }
+        return f'{sentence}{_with_another_folder(hosts)}'
 
     def obstacle(self, announced: Announcement) -> str | None:
         """Why a worker gets no orders of this process, in a few words; None if it may."""
@@ -166,4 +185,23 @@ class WorkerDirectory:
             and place.area in (None, announced.area)
             and (place.store is None or place.store in announced.stores)
             and (place.flow is None or place.flow in announced.types.items())
+            and not (place.store and place.store in self.other_folders(announced))
         )
+
+    def other_folders(self, announced: Announcement) -> list[str]:
+        """The stores of a worker whose folder is not the one that this process sees."""
+        return [
+            store
+            for store in announced.stores
+            if store in self._folders and self._folders[store] != announced.folders.get(store)
+        ]
+
+
+def _with_another_folder(hosts: collections.abc.Collection[str]) -> str:
+    """What a sentence says of hosts that have another folder for its store."""
+    if not hosts:
+        return ''
+    shown = ', '.join(sorted(hosts)[:MOST_SHOWN])
+    if len(hosts) > MOST_SHOWN:
+        shown += f' and {len(hosts) - MOST_SHOWN} more'
+    return f' (host {shown}: another folder for it)'

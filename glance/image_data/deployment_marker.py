@@ -6,7 +6,6 @@ of another deployment it would remove everything; the marker prevents that.
 
 import os
 import pathlib
-import uuid
 from collections.abc import Callable, Mapping
 
 from glance.domain import errors
@@ -87,9 +86,7 @@ def _foreign(option: str, folder: pathlib.Path, why: str, database: str) -> erro
 def read(folder: pathlib.Path) -> str | None:
     """The deployment that the marker of a folder names, or None. Raises OSError."""
     try:
-        handle = files.open_plain(f'{folder}/{FILE}', os.O_RDONLY, shared=True)
-        with open(handle, 'rb') as file:
-            return file.read(100).decode(errors='replace').strip()
+        return files.read_mark(folder / FILE)
     except FileNotFoundError:
         return None
 
@@ -100,19 +97,8 @@ def _holds_files(folder: pathlib.Path) -> bool:
 
 def _mark(folder: pathlib.Path, deployment: str) -> str | None:
     """Write the marker atomically. Returns the deployment that the marker names in the end."""
-    temporary = f'{folder}/{FILE}.{uuid.uuid4().hex}'
     try:
-        with open(temporary, 'w') as file:
-            file.write(deployment + '\n')
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, f'{folder}/{FILE}')  # fails if another process was first
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(temporary)
-        files.sync_folder(str(folder))
+        files.make_once(f'{folder}/{FILE}', deployment)
     except OSError as error:
         raise errors.ConfigError(f'{folder}/{FILE} cannot be made: {error.strerror}.') from None
     return read(folder)

@@ -7,7 +7,9 @@ threads may call all of them.
 import contextlib
 import errno
 import math
+import os
 import stat
+import uuid
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -144,6 +146,33 @@ def cut(path: str, size: int, cuts: bool = True) -> int:
         return found
     finally:
         os.close(handle)
+
+
+def make_once(path: str, text: str) -> None:
+    """Make a file with this text, unless there is one already, in one moment and durably.
+
+    Of several processes that do so at the same time, one is the first; all others read what
+    it has written. Raises OSError.
+    """
+    os = threads.original('os')
+    temporary = f'{path}.{uuid.uuid4().hex}'
+    try:
+        with open(temporary, 'x') as file:
+            file.write(text + '\n')
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    sync_folder(os.path.dirname(path))
+
+
+def read_mark(path: str | os.PathLike[str]) -> str:
+    """The text of a small file, without white space around it. Raises OSError."""
+    with open(open_plain(str(path), threads.original('os').O_RDONLY, shared=True), 'rb') as file:
+        return file.read(200).decode(errors='replace').strip()
 
 
 def sync_folder(path: str) -> None:

@@ -73,6 +73,16 @@ class TaskExecutor(abc.ABC):
         """
         return here
 
+    def see_folders(
+        self, look: collections.abc.Callable[[], collections.abc.Mapping[str, str]]
+    ) -> None:
+        """Take what tells the folders of the stores of this host from those of others.
+
+        look  look(): by store, the id of the folder that this process has seen last. Waits for
+              disks when it is first called. Stores without a folder are left out
+        """
+        return
+
     def lacks(self) -> list[str]:
         """What accepted tasks wait for that somebody has to provide: a sentence each."""
         return []

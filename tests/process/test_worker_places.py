@@ -210,6 +210,29 @@ def test_a_store_that_is_not_mounted_gets_nothing_until_it_is(
     settled()
 
 
+def test_a_folder_of_a_hosts_own_under_the_name_of_the_store_gets_nothing(
+    api, hosts, source, state, settled, config, sections
+):
+    """The shared disk was never mounted there, and nothing is stored anywhere yet."""
+    own = hosts.folder / 'b' / 'images'
+    alone = hosts.start('b', glance_store={'filesystem_store_datadir': own})
+    assert (own / '.deployment').read_text() == (state / 'images' / '.deployment').read_text()
+    task_id = api.import_(source)
+    api.await_log(r'\(host \S+: another folder for it\); 1 steps wait')
+    assert 'another folder' in _missing(api, source)
+    [line] = worker_list(config(**sections))
+    assert ' '.join(line[9:]) == 'yes, but it has another folder for store filesystem'
+    sharing = hosts.start('c')
+    assert api.ended(task_id)['status'] == 'success'
+    image = api.task(task_id)['result']['image_id']
+    assert api.call('GET', f'/v2/images/{image}/file') == (200, CONTENT)
+    for task in api.call('GET', '/v2/tasks')[1]['tasks']:
+        assert api.ended(task['id'])['status'] == 'success'
+    assert sorted(sharing.names()) == sorted(2 * ['fetch', 'check', 'store'])
+    assert (alone.names(), list(own.glob('*-*'))) == ([], [])
+    settled()
+
+
 def _missing(api, source):
     """What the service says it lacks while a new import waits."""
     api.import_(source)

@@ -17,13 +17,16 @@ AT = datetime.datetime(2026, 11, 27, 9, 5, 7, tzinfo=datetime.UTC)
 ONE = Announcement(
     *('glance.b.1', 'b', 'area', '1.0', 'here', ['default'], ['fast', 'safe'], 10, 3),
     types={'import': 2},
+    folders={'fast': 'f1', 'safe': 's1'},
 )
 
 
-def table(*announced):
+def table(*announced, folders=None):
     directory = WorkerDirectory('1.0', 'here', ['default', 'large'], silence=5)
     heard = [_worker_list._Heard(one, AT) for one in announced]
-    return _worker_list.table(heard, directory.obstacle)
+    directory.look_at_folders = lambda: folders or {}
+    directory.note_folders()
+    return _worker_list.table(heard, directory)
 
 
 def test_a_worker_has_a_line_below_the_headings():
@@ -57,6 +60,13 @@ def test_workers_of_a_host_stand_together():
 )
 def test_a_worker_that_is_not_used_is_listed_with_the_reason(changes, why):
     assert table(dataclasses.replace(ONE, **changes))[1].endswith(f'  {why}')
+
+
+def test_a_worker_with_another_folder_is_listed_with_the_store():
+    assert table(ONE, folders={'fast': 'f1', 'safe': 's1'})[1].endswith('  yes')
+    assert table(ONE, folders={'fast': 'f2', 'slow': 's3'})[1].endswith(
+        '  yes, but it has another folder for store fast'
+    )
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ MESSAGES = [
     Announcement(
         *('glance.worker-1', 'host', 'area', '0.1.0', ID, ['default'], ['fast'], 10, 3),
         types={'import': 2},
+        folders={'fast': 'f1'},
     ),
     Sweep(ID),
     Question(),
@@ -94,6 +95,14 @@ def test_a_beat_with_wrong_numbers_is_refused(at_work):
 def test_an_announcement_with_wrong_task_types_is_refused(types):
     with pytest.raises(NotOurs, match='types'):
         from_wire(to_wire(MESSAGES[4]) | {'types': types})
+
+
+@pytest.mark.parametrize(
+    'folders', [{'a\nb': 'x'}, {'fast': 1}, {'fast': '../x'}, {'fast': ''}, ['fast']]
+)
+def test_an_announcement_with_wrong_folders_is_refused(folders):
+    with pytest.raises(NotOurs, match='folders'):
+        from_wire(to_wire(MESSAGES[4]) | {'folders': folders})
 
 
 def test_an_order_names_a_lease():

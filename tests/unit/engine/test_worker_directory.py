@@ -146,6 +146,61 @@ def test_a_store_is_looked_for_among_those_that_know_the_task_type(directory):
     )
 
 
+@pytest.fixture
+def see(directory):
+    """see(**folders): what this process sees under the names of its stores."""
+
+    def look(**folders):
+        directory.look_at_folders = lambda: folders
+        directory.note_folders()
+
+    return look
+
+
+STORED = Place(store='fast')
+
+
+def test_a_store_is_used_at_workers_that_have_the_same_folder(directory, see):
+    see(fast='mine')
+    directory.note(other(slots=9, free=9, host='b', folders={'fast': 'local'}))
+    assert directory.choose(STORED) is None
+    assert not directory.is_served(STORED)
+    assert directory.choose() == 'glance.other'  # for what needs no store
+    assert directory.missing(STORED) == (
+        'None of the 1 workers that can be used has the store "fast" '
+        '(host b: another folder for it)'
+    )
+    directory.note(dataclasses.replace(ONE, folders={'fast': 'mine'}))
+    assert directory.choose(STORED) == 'glance.one'
+    assert directory.missing(STORED) is None
+
+
+def test_a_store_is_used_at_a_worker_with_no_folder_if_this_process_has_none_either(
+    directory, see
+):
+    directory.note(ONE)
+    see(safe='s1')
+    assert directory.choose(STORED) == 'glance.one'
+    see(fast='f1')
+    assert directory.choose(STORED) is None
+
+
+def test_a_folder_that_this_process_does_not_see_any_more_stays_the_right_one(directory, see):
+    directory.note(dataclasses.replace(ONE, folders={'fast': 'local'}))
+    see(fast='mine')
+    see()
+    assert directory.choose(STORED) is None
+    see(fast='local')
+    assert directory.choose(STORED) == 'glance.one'
+
+
+def test_not_all_hosts_with_another_folder_are_named(directory, see):
+    see(fast='mine')
+    for number in range(5):
+        directory.note(other(worker=f'w{number}', host=f'h{number}', folders={'fast': 'local'}))
+    assert '(host h0, h1, h2 and 2 more: another' in directory.missing(STORED)
+
+
 @pytest.mark.parametrize(
     ('place', 'what'),
     [

@@ -25,7 +25,7 @@ class Silent:
     def __init__(self):
         self.futures = []
 
-    def submit(self, _function):
+    def submit(self, _function, *_args):
         self.futures.append(concurrent.futures.Future())
         return self.futures[-1]
 
@@ -52,8 +52,28 @@ def test_a_disk_that_does_not_answer_is_away_and_nobody_waits_for_it():
     now[0] += 1
     assert watch.reachable() == []
     assert len(pool.futures) == 1
-    pool.futures[0].set_result(True)
+    pool.futures[0].set_result((True, None))
     assert watch.reachable() == ['fast']
+
+
+def test_the_folders_of_stores_are_those_of_the_last_look():
+    ids = {'fast': 'f1', 'plug-in': None}
+    watch = StoreWatch({'fast': Store(), 'plug-in': FakeStore()}, ids.get, pool=FakeBytePool())
+    assert watch.look() == {'fast': 'f1'}
+    ids['fast'] = 'f2'  # another disk was mounted
+    watch.look()
+    watch.look()
+    assert watch.folders() == {'fast': 'f2'}
+
+
+def test_a_store_that_is_away_has_no_folder():
+    stores = {'fast': Store()}
+    watch = StoreWatch(stores, lambda name: 'f1', pool=FakeBytePool())
+    assert watch.look() == {'fast': 'f1'}
+    stores['fast'].answer = False
+    watch.look()
+    watch.look()
+    assert watch.folders() == {}
 
 
 def test_a_file_store_is_reachable_where_its_folder_is_that_of_this_deployment(tmp_path):

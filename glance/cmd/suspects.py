@@ -18,12 +18,13 @@ import threading
 import time
 import typing
 
+import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_service import opts as service_options
 
 from glance.cmd import _start, conductor
 from glance.components import SharedComponents
-from glance.db import deployment, outages
+from glance.db import deadlines, deployment, outages
 from glance.db.sessions import Database
 from glance.db.task_queue import SqlTaskQueue
 from glance.domain import errors
@@ -32,6 +33,7 @@ from glance.domain.lease import Acquitted
 from glance.domain.suspects import SuspectGroup
 from glance.engine.active_runs import ActiveRuns
 from glance.engine.lease_holders import LeaseHolder
+from glance.engine.lease_policy import OUTAGE_PAUSE
 from glance.folders import Folders
 from glance.messaging import configured
 from glance.runner import Runner
@@ -80,6 +82,10 @@ class GroupQueue(SqlTaskQueue):
 
 
 def main(argv: collections.abc.Sequence[str] | None = None) -> int:
+    # If memory is short, this process is to be ended, and not one with tasks of others.
+    with open('/proc/self/oom_score_adj', 'w') as file:
+        file.write('1000')
+    native_threads.start_native(_stop_with_parent, 'parent')
     try:
         with _start.errors_explained():
             conf = _start.configure(PROGRAM, argv, cli_opts=OPTS, runs_tasks=conductor.runs_tasks)
@@ -87,10 +93,6 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> int:
             runner, queue, holder = _build(conf)
     except errors.ConfigError as error:
         return _start.fail(PROGRAM, error)
-    # If memory is short, this process is to be ended, and not one with tasks of others.
-    with open('/proc/self/oom_score_adj', 'w') as file:
-        file.write('1000')
-    native_threads.start_native(_stop_with_parent, 'parent')
     threading.Thread(
         target=_stop_when_done, args=(runner, queue, holder), name='done', daemon=True
     ).start()
@@ -118,15 +120,23 @@ def _build(conf: cfg.ConfigOpts) -> tuple[Runner, GroupQueue, LeaseHolder]:
 
 
 def _require_same_deployment(database: Database, wanted: str) -> None:
-    """Raises ConfigError if the configuration names another database than its parent read."""
-    try:
-        found = deployment.identity(database.engine)[0]
-    except database.errors as error:
-        raise errors.ConfigError(f'The database cannot be used: {outages.reason(error)}') from None
-    if found != wanted:
-        raise errors.ConfigError(
-            'The configuration names another database than when the service was started.'
-        )
+    """Raises ConfigError if the configuration names another database than its parent read.
+
+    Waits for a database that does not answer.
+    """
+    while True:
+        try:
+            with deadlines.within(deadlines.TRANSACTION_TIME), outages.Named():
+                has_table = sa.inspect(database.engine).has_table('deployment')
+                found = deployment.identity(database.engine)[0] if has_table else None
+        except errors.DatabaseUnavailable:
+            time.sleep(OUTAGE_PAUSE)
+            continue
+        if found != wanted:
+            raise errors.ConfigError(
+                'The configuration names another database than when the service was started.'
+            )
+        return
 
 
 def _stop_with_parent() -> None:

@@ -23,6 +23,8 @@ from glance.domain.lease import Lease
 SCHEMA = 4  # grows when a message changes in a way that older processes cannot read
 LONGEST_TEXT = 255
 LONGEST_LIST = 1000
+LARGEST_COUNT = 2**31 - 1  # a larger one fits into no column of the database
+MOST_BYTES = 2**50  # no image has as many
 
 _UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _TASK = re.compile('[0-9A-Za-z-]{1,36}')
@@ -60,8 +62,7 @@ class Order:
         _require('sending', self.sending, _UUID)
         _require('step', self.step, _NAME)
         _require('reply_to', self.reply_to, _NAME)
-        if self.lease < 1:
-            raise NotOurs('"lease" is less than 1')
+        _require_count('lease', self.lease, least=1)
 
     @property
     def of(self) -> Lease:
@@ -102,8 +103,7 @@ class Beat:
             raise NotOurs('"at_work" is too long')
         for sending, moved in self.at_work.items():
             _require('at_work', sending, _UUID)
-            if type(moved) is not int:
-                raise NotOurs('"at_work" has a number of bytes that is none')
+            _require_count('at_work', moved, least=-1, most=MOST_BYTES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -134,6 +134,8 @@ class Announcement:
     def __post_init__(self) -> None:
         for name in ('worker', 'host', 'area', 'version', 'deployment'):
             _require(name, getattr(self, name), _NAME)
+        for name in ('slots', 'free'):
+            _require_count(name, getattr(self, name))
         for name in ('topics', 'stores'):
             texts = getattr(self, name)
             if len(texts) > LONGEST_LIST:
@@ -144,8 +146,7 @@ class Announcement:
             raise NotOurs('"types" is too long')
         for type_, version in self.types.items():
             _require('types', type_, _NAME)
-            if type(version) is not int:
-                raise NotOurs('"types" has a version that is none')
+            _require_count('types', version)
         if len(self.folders) > LONGEST_LIST:
             raise NotOurs('"folders" is too long')
         for text in (*self.folders, *self.folders.values()):
@@ -211,6 +212,11 @@ def _require_type(name: str, value: object, wanted: typing.Any) -> None:
         raise NotOurs(f'"{name}" is of the wrong type')
     if outer is int and isinstance(value, bool):
         raise NotOurs(f'"{name}" is of the wrong type')
+
+
+def _require_count(name: str, count: object, *, least: int = 0, most: int = LARGEST_COUNT) -> None:
+    if type(count) is not int or not least <= count <= most:
+        raise NotOurs(f'"{name}" has a number that cannot be')
 
 
 def _require(name: str, text: object, pattern: re.Pattern[str]) -> None:

@@ -163,7 +163,7 @@ class StepWorker:
 
     def _take(self, order: Order) -> None:
         with self._lock:
-            if order.sending in self._known:
+            if order.sending in self._known or order.sending in self._orders:
                 return  # its conductor did not know whether it had arrived
             self._known[order.sending] = None
             while len(self._known) > MOST_REMEMBERED:

@@ -161,37 +161,30 @@ class Link:
                     echo_at = now
                     self._outbox.put(self.address, {'echo': now}, first=True)
                     self._require_echo(self._opened_at)
+                reason = None
                 try:
                     connection.drain_events(timeout=ECHO_EVERY / 2)
                 except TimeoutError:
                     continue
                 except connection.connection_errors:
                     raise
-                except Exception as error:  # not even an envelope of kombu
-                    self._refuse(str(error))
+                except Exception as error:  # its text may have any part of the message
+                    reason = f'it has no envelope ({type(error).__name__})'
+                if reason is not None:
+                    self._refuse(reason)
             for one in queues:
                 channel.basic_cancel(one.name)
                 one.delete()
 
     def _on_message(self, raw: typing.Any) -> None:
+        reason = message = None
         try:
-            if getattr(raw, 'errors', None):
-                raise NotOurs('it cannot be unpacked')
-            content_type = getattr(raw, 'content_type', None) or raw.properties.get('content_type')
-            if content_type != _JSON['content_type']:
-                raise NotOurs('it is not JSON')
-            if len(raw.body) > LONGEST_MESSAGE:
-                raise NotOurs('it is too long')
-            try:
-                data = json.loads(raw.body)
-            except (ValueError, RecursionError):
-                raise NotOurs('it is not JSON') from None
-            if isinstance(data, dict) and data.keys() == {'echo'}:
-                self._on_echo(data['echo'])
-                return
-            message = remote_steps.from_wire(data)
+            message = self._unpacked(raw)
         except NotOurs as error:
-            self._refuse(str(error))
+            reason = str(error)
+        if reason is not None:  # outside of the except clause, or the log has the reason twice
+            self._refuse(reason)
+        if message is None:
             return
         self.counts['received'] += 1
         try:
@@ -199,6 +192,28 @@ class Link:
         except Exception:  # the next message must not wait for ever
             self.counts['broken'] += 1
             LOG.exception('A message of another process could not be handled')
+
+    def _unpacked(self, raw: typing.Any) -> Message | None:
+        """The message; None if it is an echo. Raises NotOurs."""
+        if getattr(raw, 'errors', None):
+            raise NotOurs('it cannot be unpacked')
+        content_type = getattr(raw, 'content_type', None) or raw.properties.get('content_type')
+        if content_type != _JSON['content_type']:
+            raise NotOurs('it is not JSON')
+        if len(raw.body) > LONGEST_MESSAGE:
+            raise NotOurs('it is too long')
+        try:
+            data = json.loads(raw.body)
+        except (ValueError, RecursionError):
+            raise NotOurs('it is not JSON') from None
+        if isinstance(data, dict) and data.keys() == {'echo'}:
+            self._on_echo(data['echo'])
+            return None
+        message = remote_steps.from_wire(data)
+        for name in ('reply_to', 'worker'):  # an answer goes there
+            if not getattr(message, name, self.address).startswith(self._broker.address('')):
+                raise NotOurs(f'"{name}" is no address of this exchange')
+        return message
 
     def _on_echo(self, sent: object) -> None:
         if not isinstance(sent, float) or sent > time.monotonic():
@@ -211,7 +226,7 @@ class Link:
 
     def _refuse(self, reason: str) -> None:
         self.counts['refused'] += 1
-        LOG.warning('A message was refused: %s', reason[:200], extra={'action': 'message_refused'})
+        LOG.warning('A message was refused: %s', reason, extra={'action': 'message_refused'})
 
     # ---------------------------------------------------------------- writing
 

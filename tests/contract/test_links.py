@@ -124,6 +124,33 @@ class LinkContract:
         assert link.counts['refused'] == 1
         assert not marker.exists()
 
+    def test_a_message_whose_answer_would_go_to_queues_of_others_is_refused(self):
+        one, _ = self.link()
+        other, inbox = self.link()
+        for message in (
+            Order(str(uuid.uuid4()), 3, 'fetch', 'celery', str(uuid.uuid4())),
+            Beat('celery', {}),
+        ):
+            one.send(other.address, message)
+        one.send(other.address, Question())
+        inbox.await_message(Question())
+        assert inbox.messages == [Question()]
+        assert other.counts['refused'] == 2
+
+    def test_what_is_refused_stands_once_in_the_log_and_without_its_content(self, caplog):
+        link, inbox = self.link()
+        self.publish(link.address, '{"geheim": 1}', content_type='application/json')
+        self.publish(link.address, '"geheim', content_type='application/json')
+        self.publish(link.address, 'geheim', headers={'compression': 'geheim'})
+        self.publish(
+            link.address, json.dumps(to_wire(Question())), content_type='application/json'
+        )
+        inbox.await_message(Question())
+        refused = [one for one in caplog.records if one.action == 'message_refused']
+        assert len(refused) == link.counts['refused'] == 3
+        assert not any(one.exc_info for one in refused)
+        assert 'geheim' not in caplog.text
+
     def test_a_receiver_that_breaks_does_not_stop_the_link(self):
         one, _ = self.link()
         heard = threading.Event()
@@ -137,7 +164,7 @@ class LinkContract:
         other.start()
         self.stack.callback(other.stop)
         assert other.wait_for_echo(PATIENCE)
-        one.send(other.address, Beat('w', {}))
+        one.send(other.address, Beat(one.address, {}))
         one.send(other.address, Heard(str(uuid.uuid4())))
         assert heard.wait(PATIENCE)
         assert other.counts['broken'] == 1
@@ -267,14 +294,45 @@ class TestRedis(LinkContract):
         assert -1 not in times
         assert max(times) <= QUEUE_TIME
 
-    def test_what_is_no_envelope_is_refused_too(self):
+    @pytest.mark.parametrize('to', ['one', 'all'])
+    @pytest.mark.parametrize(
+        'raw',
+        [
+            b'\x80\x04garbage',
+            b'{}',  # for kombu, a part that is missing is a connection that is lost
+            b'{"body": "x", "properties": {}}',
+            b'{"__type__": "datetime", "__value__": "geheim"}',
+        ],
+    )
+    def test_what_is_no_envelope_is_refused_too(self, to, raw, caplog):
         link, inbox = self.link()
-        client = self.broker.connect().default_channel.client
-        client.lpush(link.address, b'\x80\x04garbage')
         other, _ = self.link()
+        client = self.broker.connect().default_channel.client
+        if to == 'one':
+            client.lpush(link.address, raw)
+        else:
+            client.publish(f'/0.{self.broker.everyone().name}', raw)
         message = Heard(str(uuid.uuid4()))
         other.send(link.address, message)
-        inbox.await_message(message)
+        other.send_to_all(Question())
+        for one in (message, Question()):
+            inbox.await_message(one)
+        assert (link.counts['refused'], link.counts['connected']) == (1, 1)
+        assert 'geheim' not in caplog.text
+
+    def test_nothing_is_decompressed(self):
+        """A small message may be of any size then."""
+        link, inbox = self.link()
+        other, _ = self.link()
+        self.publish(
+            link.address,
+            json.dumps(to_wire(Heard(str(uuid.uuid4())))),
+            content_type='application/json',
+            compression='gzip',
+        )
+        other.send(link.address, Question())
+        inbox.await_message(Question())
+        assert inbox.messages == [Question()]
         assert link.counts['refused'] == 1
 
 

@@ -74,12 +74,15 @@ def link(where):
         one.stop()
 
 
-def test_workers_are_listed_with_why_they_are_not_used(start_worker, listed, link, tmp_path):
+def test_workers_are_listed_with_why_they_are_not_used(
+    start_worker, listed, link, where, tmp_path
+):
     worker = start_worker()
     there = start_worker(DEFAULT={'state_path': tmp_path / 'elsewhere'})  # with its own database
-    older = Announcement('older', 'zzz', 'area', '0.0.1', 'here', ['default'], ['file'], 1, 1)
+    name = f'{where.exchange}.older'
+    older = Announcement(name, 'zzz', 'area', '0.0.1', 'here', ['default'], ['file'], 1, 1)
     other = link(lambda message: isinstance(message, Question) and other.send_to_all(older))
-    by_pid = {line[1].split('.')[-2]: line for line in listed() if line[1] != 'older'}
+    by_pid = {line[1].split('.')[-2]: line for line in listed() if line[1] != name}
     used = by_pid[str(worker.process.pid)]
     assert used[2] == 'default'
     assert re.fullmatch(r'import:\d+', used[3])
@@ -88,7 +91,7 @@ def test_workers_are_listed_with_why_they_are_not_used(start_worker, listed, lin
     unused = by_pid[str(there.process.pid)]
     assert unused[9:] == ['no:', 'another', 'deployment', 'than', used[7]]
     assert unused[7] != used[7]
-    assert listed()[2][1] == 'older'
+    assert listed()[2][1] == name
 
 
 def test_a_worker_that_stops_is_listed_no_more(start_worker, listed):

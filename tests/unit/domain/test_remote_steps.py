@@ -65,6 +65,7 @@ def test_a_message_that_lacks_a_field_is_refused(message):
         ({'task_id': None}, 'task_id'),
         ({'lease': 0}, 'lease'),
         ({'lease': '2'}, 'lease'),
+        ({'lease': 2**31}, 'lease'),  # no database has such a number
         ({'lease': True}, 'lease'),
         ({'step': 'a\nb'}, 'step'),
         ({'step': 'x' * 256}, 'step'),
@@ -85,7 +86,9 @@ def test_what_is_no_message_is_refused(data):
         from_wire(data)
 
 
-@pytest.mark.parametrize('at_work', [{'x': 1}, {ID: 'all'}, {ID: True}, {ID: 1.5}])
+@pytest.mark.parametrize(
+    'at_work', [{'x': 1}, {ID: 'all'}, {ID: True}, {ID: 1.5}, {ID: -2}, {ID: 2**50 + 1}]
+)
 def test_a_beat_with_wrong_numbers_is_refused(at_work):
     with pytest.raises(NotOurs, match='at_work'):
         from_wire(to_wire(MESSAGES[3]) | {'at_work': at_work})
@@ -95,6 +98,13 @@ def test_a_beat_with_wrong_numbers_is_refused(at_work):
 def test_an_announcement_with_wrong_task_types_is_refused(types):
     with pytest.raises(NotOurs, match='types'):
         from_wire(to_wire(MESSAGES[4]) | {'types': types})
+
+
+@pytest.mark.parametrize('number', [-1, 2**31, True, 1.0, '1'])
+@pytest.mark.parametrize('name', ['slots', 'free'])
+def test_an_announcement_with_wrong_numbers_is_refused(name, number):
+    with pytest.raises(NotOurs, match=name):
+        from_wire(to_wire(MESSAGES[4]) | {name: number})
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,22 @@ def test_an_order_that_arrives_twice_is_carried_out_once(bench):
     assert bench.worker.refused == 0  # its conductor did not know that it had arrived
 
 
+def test_an_order_that_is_at_work_is_known_after_any_number_of_others(bench):
+    bench.step.go_on.clear()
+    order = bench.order()
+    bench.worker.receive(order)
+    assert bench.step.begun.wait(PATIENCE)
+    bench.step.begun.clear()
+    other = bench.order(to=None)
+    bench.worker.receive(other)  # takes the other slot for a moment
+    for _ in range(step_worker.MOST_REMEMBERED):
+        bench.worker.receive(dataclasses.replace(other, sending=str(uuid.uuid4())))
+    bench.worker.receive(order)
+    bench.step.go_on.set()
+    assert bench.ending(order) == Ending.DONE
+    assert not bench.step.begun.is_set()
+
+
 def test_a_step_is_not_done_before_its_turn(bench):
     bench.logbook.saved.clear()
     assert bench.carry_out(bench.order()) == Ending.REFUSED

@@ -55,7 +55,6 @@ class Runner:
         if has_children:
             arguments = [*settings.file_arguments(conf), '--deployment', self.queue.deployment()]
             self._suspects = SuspectRunner(self.queue, ChildProcesses(folders.run, arguments))
-        if self._suspects:
             reload = self._suspects.reload
             conf.register_mutate_hook(lambda _conf, _changed: reload())
         self._logbooks = folders.state / 'logbooks'

@@ -18,13 +18,12 @@ import threading
 import time
 import typing
 
-import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_service import opts as service_options
 
 from glance.cmd import _start, conductor
 from glance.components import SharedComponents
-from glance.db import deadlines, deployment, outages
+from glance.db import deadlines, migrations, outages
 from glance.db.sessions import Database
 from glance.db.task_queue import SqlTaskQueue
 from glance.domain import errors
@@ -114,12 +113,12 @@ def _build(conf: cfg.ConfigOpts) -> tuple[Runner, GroupQueue, LeaseHolder]:
         group=SuspectGroup(conf.deaths, conf.size),
         after_workers=after_workers,
     )
-    _require_same_deployment(parts.database, conf.deployment)
+    _require_same_deployment(parts.database, queue, conf.deployment)
     holder = LeaseHolder.adopt(folders.run, conf.holder, conf.descriptor)
     return Runner(conf, folders, parts, holder=holder), queue, holder
 
 
-def _require_same_deployment(database: Database, wanted: str) -> None:
+def _require_same_deployment(database: Database, queue: SqlTaskQueue, wanted: str) -> None:
     """Raises ConfigError if the configuration names another database than its parent read.
 
     Waits for a database that does not answer.
@@ -127,8 +126,8 @@ def _require_same_deployment(database: Database, wanted: str) -> None:
     while True:
         try:
             with deadlines.within(deadlines.TRANSACTION_TIME), outages.Named():
-                has_table = sa.inspect(database.engine).has_table('deployment')
-                found = deployment.identity(database.engine)[0] if has_table else None
+                is_empty = migrations.version(database.engine) is None
+                found = None if is_empty else queue.deployment()
         except errors.DatabaseUnavailable:
             time.sleep(OUTAGE_PAUSE)
             continue

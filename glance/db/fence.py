@@ -70,17 +70,17 @@ def write(
     QueueBroke for an error that nobody knows.
     """
     values: dict[str, typing.Any] = {'entry': lease.task_id, 'number': lease.number}
+    touch = _TOUCH_ENTRY
+    if finished is not None:
+        touch, values['finished'] = _TOUCH_AND_ADVANCE, finished
+    elif sent is not None:
+        touch, values['sent_text'] = _TOUCH_AND_SEND, sent
 
     def fenced(connection: sa.Connection) -> T:
-        if 'count' not in values:
-            if connection.execute(_TOUCH_ENTRY, values).rowcount == 0:
+        if touch is _TOUCH_ENTRY:
+            if connection.execute(touch, values).rowcount == 0:
                 raise LostLease(str(lease))
         else:
-            touch = _TOUCH_AND_COUNT
-            if finished is not None:
-                touch = _TOUCH_AND_ADVANCE
-            elif sent is not None:
-                touch = _TOUCH_AND_SEND
             last = db_events.counted(connection, touch, values)
             if last is None:
                 raise LostLease(str(lease))
@@ -88,12 +88,10 @@ def write(
         return function(connection)
 
     with _Drops(), db_events.told(lease, *events) as told:
-        if told or finished is not None or sent is not None:
+        if told and touch is _TOUCH_ENTRY:
+            touch = _TOUCH_AND_COUNT
+        if touch is not _TOUCH_ENTRY:
             values['count'] = len(told)
-        if finished is not None:
-            values['finished'] = finished
-        elif sent is not None:
-            values['sent_text'] = sent
         return database.write(fenced, for_run=True)
 
 

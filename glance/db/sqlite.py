@@ -75,16 +75,9 @@ class SqliteDatabase(Database):
             connection = self._reader()
             try:
                 _execute(connection, 'BEGIN')
-                value = function(connection)
-                _execute(connection, 'ROLLBACK')
-            except BaseException:
-                connection.close()
-                raise
-            if len(self._readers) < MOST_IDLE:
-                self._readers.append((os.getpid(), connection))
-            else:
-                connection.close()
-            return value
+                return function(connection)
+            finally:
+                self._give_back(connection)
 
     def _reader(self) -> sa.Connection:
         """A connection that nobody else uses."""
@@ -94,6 +87,18 @@ class SqliteDatabase(Database):
                 if process == os.getpid():  # SQLite forbids to use those of a parent
                     return connection
         return self._open()
+
+    def _give_back(self, connection: sa.Connection) -> None:
+        """Keep a reader for the next read, unless it cannot be used or enough are kept."""
+        try:
+            _execute(connection, 'ROLLBACK')
+        except exc.SQLAlchemyError:  # it could not begin, or is broken
+            connection.close()
+            return
+        if len(self._readers) < MOST_IDLE:
+            self._readers.append((os.getpid(), connection))
+        else:
+            connection.close()
 
     def _open(self) -> sa.Connection:
         """A connection whose transactions are begun and ended by _execute().

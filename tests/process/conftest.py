@@ -273,6 +273,15 @@ def start(tmp_path, config, nursery):
 
 
 @pytest.fixture
+def begin_worker(tmp_path, nursery):
+    """begin_worker(configuration, **options): a glance-worker that takes orders (workers.py)."""
+    from .workers import begun_in  # which needs what is above
+
+    with begun_in(tmp_path, nursery) as begin:
+        yield begin
+
+
+@pytest.fixture
 def state(tmp_path):
     return tmp_path / 'state'
 

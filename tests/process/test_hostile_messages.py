@@ -9,7 +9,6 @@ import json
 import pickle
 import queue
 import re
-import threading
 import uuid
 
 import pytest
@@ -18,12 +17,11 @@ from glance.db import sessions, task_queue
 from glance.db.worker_claims import WorkerClaims
 from glance.domain.lease import Lease
 from glance.domain.remote_steps import Announcement, Answer, Beat, Ending, Heard, Order, to_wire
-from glance.testing.source_server import Answer as Response
 from tests import brokers
 
 from .conftest import until
+from .held_page import HeldPage
 from .snapshot import snapshot
-from .test_remote_workers import Worker
 
 brokers.import_kombu()
 
@@ -104,18 +102,9 @@ def attacker(where):
 
 
 @pytest.fixture
-def start_worker(tmp_path, config, nursery, sections):
-    """start_worker(): a glance-worker that takes orders."""
-    begun = []
-
-    def begin():
-        path = config(**sections, DEFAULT={'debug': True})  # so that its steps are in the log
-        begun.append(Worker(path, tmp_path / f'worker-{len(begun)}.log', nursery=nursery))
-        return begun[-1].await_ready()
-
-    yield begin
-    for worker in begun:
-        worker.end()
+def start_worker(begin_worker, config, sections):
+    """start_worker(): a glance-worker that takes orders, and has its steps in its log."""
+    return lambda: begin_worker(config(**sections, DEFAULT={'debug': True}))
 
 
 @pytest.fixture
@@ -126,17 +115,8 @@ def api(start, sections):
 @pytest.fixture
 def source(web):
     """The address of an image whose second half waits until web.go_on is set."""
-    web.go_on = threading.Event()
-
-    def half(_request):
-        def pieces():
-            yield CONTENT[: len(CONTENT) // 2]
-            web.go_on.wait()
-            yield CONTENT[len(CONTENT) // 2 :]
-
-        return Response(pieces(), announced=len(CONTENT))
-
-    web.pages['/image'] = half
+    web.pages['/image'] = page = HeldPage(CONTENT)
+    web.go_on = page.go_on
     yield f'{web.url}/image'
     web.go_on.set()
 

@@ -1,18 +1,16 @@
 """With the times that are the default, another worker goes on within ten seconds of a loss."""
 
 import signal
-import threading
 import time
 import urllib.parse
 
 import pytest
 
-from glance.testing.source_server import Answer
 from tests import brokers
 
 from .conftest import until
+from .held_page import HeldPage
 from .relay import Relay
-from .test_remote_workers import Worker
 
 brokers.import_kombu()
 pytestmark = pytest.mark.once
@@ -56,9 +54,8 @@ def relay(sections):
 
 
 @pytest.fixture
-def start_worker(tmp_path, config, nursery, sections):
+def start_worker(begin_worker, config, sections):
     """start_worker(port): a glance-worker whose broker is at this port of the loopback."""
-    begun = []
 
     def begin(port=None):
         options = dict(sections['taskflow_workers'])
@@ -67,39 +64,23 @@ def start_worker(tmp_path, config, nursery, sections):
             options['address'] = options['address'].replace(
                 f'{parts.hostname}:{parts.port}', f'127.0.0.1:{port}'
             )
-        path = tmp_path / f'worker-{len(begun)}.conf'
         debug = {'debug': True}  # so that its steps are in the log
-        own = config(**sections | {'taskflow_workers': options, 'DEFAULT': debug})
-        path.write_text(own.read_text())
-        begun.append(Worker(path, tmp_path / f'worker-{len(begun)}.log', nursery=nursery))
-        return begun[-1].await_ready()
+        return begin_worker(config(**sections | {'taskflow_workers': options, 'DEFAULT': debug}))
 
-    yield begin
-    for worker in begun:
-        worker.end()
+    return begin
 
 
 @pytest.fixture
-def go_on():
-    """The source sends the second half of an image when it is set."""
-    event = threading.Event()
-    yield event
-    event.set()
+def page(web):
+    web.pages['/image'] = page = HeldPage(CONTENT)
+    yield page
+    page.go_on.set()
 
 
 @pytest.mark.parametrize(('transport', 'fault'), CASES)
 def test_a_lost_worker_is_noticed_and_its_step_goes_on_elsewhere(
-    start, sections, start_worker, relay, web, go_on, settled, fault
+    start, sections, start_worker, relay, web, page, settled, fault
 ):
-    def half(_request):
-        def pieces():
-            yield CONTENT[: len(CONTENT) // 2]
-            go_on.wait()
-            yield CONTENT[len(CONTENT) // 2 :]
-
-        return Answer(pieces(), announced=len(CONTENT))
-
-    web.pages['/image'] = half
     api = start(**sections).await_ready()
     lost = start_worker(relay.port)
     task_id = api.import_(f'{web.url}/image')
@@ -110,6 +91,6 @@ def test_a_lost_worker_is_noticed_and_its_step_goes_on_elsewhere(
     until(lambda: (task_id, 'fetch') in other.steps(), 'the next claim', NOTICED)
     print(f'{fault}: {time.monotonic() - at:.1f} s to the next claim')  # noqa: T201 - with -rP
     assert 'it counts as lost' in api.log
-    go_on.set()
+    page.go_on.set()
     assert api.ended(task_id)['status'] == 'success'
     settled({f'{web.url}/image': CONTENT})

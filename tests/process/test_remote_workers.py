@@ -3,8 +3,6 @@
 import queue
 import re
 import signal
-import subprocess
-import sys
 import threading
 import urllib.parse
 import uuid
@@ -20,7 +18,7 @@ from glance.testing.source_server import Answer
 from tests import brokers
 
 from .conductors import Conductor
-from .conftest import ROOT, TERM, Api, until
+from .conftest import TERM, until
 from .relay import Relay
 
 brokers.import_kombu()
@@ -31,34 +29,6 @@ from glance.messaging.link import Link  # noqa: E402
 
 CONTENT = bytes(range(256)) * 4096 * 8
 WORKER_TIMEOUT = 3.0
-
-
-class Worker(Api):
-    """One glance-worker, which is asked nothing. Its whole output is in log."""
-
-    program = 'worker'
-
-    def await_ready(self):
-        self.await_log('Doing steps as process')
-        return self
-
-    def steps(self):
-        return re.findall(r'Task (\S+): step (\S+) begins', self.log)
-
-
-def worker_list(path):
-    """What glance-manage worker list says: its lines without the headings, in words."""
-    ended = subprocess.run(
-        [
-            *(sys.executable, '-P', '-m', 'glance.cmd.manage', 'worker', 'list'),
-            *('--config-file', str(path)),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert (ended.returncode, ended.stderr) == (0, '')
-    return [line.split() for line in ended.stdout.splitlines()[1:]]
 
 
 @pytest.fixture(params=['redis', pytest.param('amqp', marks=pytest.mark.soak)])
@@ -72,19 +42,9 @@ def sections(request, missing):
 
 
 @pytest.fixture
-def start_worker(tmp_path, config, nursery, sections):
-    """start_worker(): a glance-worker that takes orders."""
-    begun = []
-
-    def begin():
-        path = config(**sections, DEFAULT={'debug': True})  # so that its steps are in the log
-        worker = Worker(path, tmp_path / f'worker-{len(begun)}.log', nursery=nursery)
-        begun.append(worker)
-        return worker.await_ready()
-
-    yield begin
-    for worker in begun:
-        worker.end()
+def start_worker(begin_worker, config, sections):
+    """start_worker(): a glance-worker that takes orders, and has its steps in its log."""
+    return lambda: begin_worker(config(**sections, DEFAULT={'debug': True}))
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from .redis_server import RedisServer
 from .relay import Relay
 from .snapshot import snapshot
 from .test_fence import is_stopped, stop_between_transactions
-from .test_remote_workers import Worker
 
 brokers.import_kombu()
 pytestmark = [pytest.mark.soak, pytest.mark.once]  # they need brokers
@@ -81,14 +80,13 @@ class Bench:
 
 
 @pytest.fixture
-def bench(request, start, tmp_path, config, nursery, missing):
+def bench(request, start, begin_worker, config, missing):
     _step, _target, _fault, transport = request.param
     where = brokers.address(transport, missing)
     redis = RedisServer() if transport == 'redis' else None
     parts = urllib.parse.urlsplit(where.url)
     place = (parts.hostname, parts.port or 5672) if redis is None else ('127.0.0.1', redis.port)
     relays = {name: Relay(*place) for name in ('worker', 'conductor', 'others')}
-    begun = []
 
     def sections(way):
         through = f'127.0.0.1:{relays[way].port}'
@@ -103,22 +101,14 @@ def bench(request, start, tmp_path, config, nursery, missing):
             'taskflow_workers': where.options(address=address, worker_timeout=WORKER_TIMEOUT),
         }
 
-    def start_worker(way, fail_point=''):
-        log = tmp_path / f'worker-{len(begun)}.log'
-        worker = Worker(config(**sections(way)), log, nursery=nursery, fail_point=fail_point)
-        begun.append(worker)
-        return worker.await_ready()
-
     yield Bench(
         request.param[0],
         transport,
         relays,
         lambda way: start(**sections(way)).await_ready(),
-        start_worker,
+        lambda way, fail_point='': begin_worker(config(**sections(way)), fail_point=fail_point),
         redis,
     )
-    for worker in begun:
-        worker.end()
     for relay in relays.values():
         relay.close()
     if redis is not None:

@@ -9,7 +9,7 @@ from glance.domain.remote_steps import Announcement, Question
 from tests import brokers
 
 from .conftest import PATIENCE, TERM, until
-from .test_remote_workers import Worker, worker_list
+from .workers import worker_list
 
 brokers.import_kombu()
 pytestmark = [pytest.mark.soak, pytest.mark.once]  # they need brokers
@@ -35,19 +35,9 @@ def sections(where):
 
 
 @pytest.fixture
-def start_worker(tmp_path, config, nursery, sections):
+def start_worker(begin_worker, config, sections):
     """start_worker(**more): a glance-worker; more sections are its own."""
-    begun = []
-
-    def begin(**more):
-        path = tmp_path / f'worker-{len(begun)}.conf'
-        path.write_text(config(**sections, **more).read_text())
-        begun.append(Worker(path, tmp_path / f'worker-{len(begun)}.log', nursery=nursery))
-        return begun[-1].await_ready()
-
-    yield begin
-    for worker in begun:
-        worker.end()
+    return lambda **more: begin_worker(config(**sections, **more))
 
 
 @pytest.fixture

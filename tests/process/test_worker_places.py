@@ -11,7 +11,8 @@ from glance.testing.source_server import Answer
 from tests import brokers, folders
 
 from .conftest import KILL, until
-from .test_remote_workers import CONTENT, Worker, worker_list
+from .test_remote_workers import CONTENT
+from .workers import Worker, worker_list
 
 brokers.import_kombu()
 pytestmark = pytest.mark.soak  # they need brokers
@@ -23,12 +24,11 @@ IMPORTS = 20
 class Hosts:
     """Workers on hosts that share the database, the broker, and a folder of images."""
 
-    def __init__(self, tmp_path, config, nursery, sections):
+    def __init__(self, tmp_path, config, begin_worker, sections):
         self.folder = tmp_path
         self._config = config
-        self._nursery = nursery
+        self._begin_worker = begin_worker
         self._sections = sections
-        self.workers = []
 
     def start(self, host, *, fail_point='', enabled_backends=None, **more):
         """A glance-worker on a host; more sections are its own."""
@@ -37,12 +37,7 @@ class Hosts:
         if enabled_backends:
             sections['DEFAULT']['enabled_backends'] = enabled_backends
             sections['glance_store'] = {'default_backend': enabled_backends.partition(':')[0]}
-        number = len(self.workers)
-        path = self.folder / f'worker-{number}.conf'
-        path.write_text(self._config(**sections).read_text())
-        log = self.folder / f'worker-{number}.log'
-        self.workers.append(PlacedWorker(path, log, nursery=self._nursery, fail_point=fail_point))
-        return self.workers[-1].await_ready()
+        return self._begin_worker(self._config(**sections), PlacedWorker, fail_point=fail_point)
 
     def staged(self, host):
         """The folders of tasks in the staging area of a host."""
@@ -81,17 +76,8 @@ def api(start, sections):
 
 
 @pytest.fixture
-def make_hosts(tmp_path, config, nursery, sections):
-    made = []
-
-    def make():
-        made.append(Hosts(tmp_path, config, nursery, sections))
-        return made[-1]
-
-    yield make
-    for hosts in made:
-        for worker in hosts.workers:
-            worker.end()
+def make_hosts(tmp_path, config, begin_worker, sections):
+    return lambda: Hosts(tmp_path, config, begin_worker, sections)
 
 
 @pytest.fixture

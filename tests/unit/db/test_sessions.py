@@ -175,14 +175,16 @@ def test_a_reader_sees_one_state_and_the_next_one_a_newer_state(numbers):
     assert len(connections) == 1
 
 
-def test_after_an_error_a_reader_begins_anew(numbers):
+def test_after_an_error_a_reader_goes_on_with_its_connection(numbers):
     connections = opened(numbers)
     with pytest.raises(errors.DatabaseUnavailable):
         numbers.read(lambda connection: connection.execute(sa.text('SELECT * FROM nothing')))
     with pytest.raises(ValueError, match='no'):
         numbers.read(lambda _connection: int('no'))
     assert count(numbers) == count(numbers) == 0
-    assert len(connections) == 3
+    assert len(connections) == 1
+    numbers.write(insert(1))
+    assert count(numbers) == 1  # it does not see an old state
 
 
 def test_readers_at_the_same_time_have_connections_of_their_own(numbers):

@@ -125,12 +125,18 @@ class Member:
             self.poisoned += 1
         elif status == 1 and self._in_trouble:
             self.refused += 1
-        elif self._sent == signal.SIGTERM and status == -signal.SIGALRM:
+        elif self._sent == signal.SIGTERM and self._is_overdue(status):
             self.overdue += 1  # on a busy machine, or without its database
         elif self._sent == signal.SIGTERM and status == 0:
             pass
         elif not self._sent or status != -self._sent or self._is_ready():
             self._blame(f'ended with status {status}')
+
+    def _is_overdue(self, status):
+        # glance-api is ended by its alarm, a conductor ends itself and says why.
+        return status == -signal.SIGALRM or (
+            status == 1 and 'within graceful_shutdown_timeout' in self._process.log[-2000:]
+        )
 
     def _blame(self, what):
         lines = self._process.log.splitlines()[-5:]

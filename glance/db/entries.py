@@ -21,9 +21,12 @@ _SET_FAILURE = (
         ),
     )
 )
+# Does nothing either if the task is to be cancelled.
 _SET_SUCCESS = (
     sa.update(task_queue)
-    .where(_c.task_id == sa.bindparam('entry'))
+    .where(
+        _c.task_id == sa.bindparam('entry'), _c.outcome.is_(None), _c.cancel_requested.is_(False)
+    )
     .values(outcome=Outcome.SUCCESS)
 )
 _SET_WORK = (
@@ -48,9 +51,9 @@ def set_failure(connection: sa.Connection, task_id: str, message: str) -> bool:
     return found.rowcount > 0
 
 
-def set_success(connection: sa.Connection, task_id: str) -> None:
-    """Record the outcome 'success'."""
-    connection.execute(_SET_SUCCESS, {'entry': task_id})
+def set_success(connection: sa.Connection, task_id: str) -> bool:
+    """Record the outcome 'success'. Returns False if there is an outcome or a cancel already."""
+    return connection.execute(_SET_SUCCESS, {'entry': task_id}).rowcount > 0
 
 
 def set_work(connection: sa.Connection, task_id: str, version: int, text: str) -> None:

@@ -30,7 +30,12 @@ _SELECT_IMPORTING = sa.select(images.c.created_by_task, images.c.id).where(
 FACTS = ('size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value')
 _ACTIVATE_IMAGE = (
     sa.update(images)
-    .where(images.c.id == sa.bindparam('image'))
+    .where(
+        images.c.id == sa.bindparam('image'),
+        images.c.status == Status.IMPORTING,
+        images.c.deleted.is_(False),
+        images.c.created_by_task == sa.bindparam('task'),
+    )
     .values(
         status=Status.ACTIVE,
         updated_at=sa.bindparam('at'),
@@ -63,11 +68,10 @@ def activate(
     facts: collections.abc.Mapping[str, typing.Any],
 ) -> None:
     """Make an importing image and its announced location active. Raises ImageGone."""
-    verify(connection, lease, image_id, lock=True)
-    connection.execute(
-        _ACTIVATE_IMAGE,
-        {'image': image_id, 'at': utcnow(), **{f'{name}_': facts[name] for name in FACTS}},
-    )
+    named = {'image': image_id, 'task': lease.task_id, 'at': utcnow()}
+    known = {f'{name}_': facts[name] for name in FACTS}
+    if connection.execute(_ACTIVATE_IMAGE, named | known).rowcount == 0:
+        raise errors.ImageGone(image_id)
     image_locations.activate(connection, image_id, location)
 
 

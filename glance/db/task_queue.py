@@ -310,12 +310,12 @@ class SqlTaskQueue(TaskQueue):
         shown = json.dumps(dict(result))
 
         def commit(connection: sa.Connection) -> None:
-            state = connection.execute(_SELECT_STATE, {'entry': lease.task_id}).one()
-            if state.outcome == Outcome.SUCCESS:
-                raise _NothingNew
-            if state.outcome == Outcome.FAILURE:
-                raise errors.TaskFailed(state.message)
-            if state.cancel_requested:
+            if not entries.set_success(connection, lease.task_id):
+                state = connection.execute(_SELECT_STATE, {'entry': lease.task_id}).one()
+                if state.outcome == Outcome.SUCCESS:
+                    raise _NothingNew
+                if state.outcome == Outcome.FAILURE:
+                    raise errors.TaskFailed(state.message)
                 raise errors.Cancelled
             db_writes.apply(connection, accepted)
             task_repository.end(
@@ -326,7 +326,6 @@ class SqlTaskQueue(TaskQueue):
                 progress=100,
                 time_to_live=self._time_to_live,
             )
-            entries.set_success(connection, lease.task_id)
 
         with contextlib.suppress(_NothingNew):
             fence.write(self._database, lease, commit, *lease.events.at_commit())

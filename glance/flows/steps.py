@@ -262,13 +262,11 @@ def _with_staged(values: collections.abc.Mapping[str, typing.Any]) -> Place:
 
 @contextlib.contextmanager
 def _reading(staged: Values) -> collections.abc.Iterator[None]:
-    """Raises StagingChanged if the staged file is not whole, before or after the block."""
+    """Raises StagingChanged, whatever the block says, if the staged file is not whole after it."""
     holds = toolbox.current().staging.holds
-    if not holds(staged):
-        raise errors.StagingChanged
     try:
         yield
-    except (OSError, errors.StorageUnusable) as error:
+    except Exception as error:
         if holds(staged):
             raise
         raise errors.StagingChanged from error

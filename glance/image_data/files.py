@@ -171,8 +171,13 @@ def make_once(path: str, text: str) -> None:
 
 def read_mark(path: str | os.PathLike[str]) -> str:
     """The text of a small file, without white space around it. Raises OSError."""
-    with open(open_plain(str(path), threads.original('os').O_RDONLY, shared=True), 'rb') as file:
-        return file.read(200).decode(errors='replace').strip()
+    os = threads.original('os')
+    handle = open_plain(str(path), os.O_RDONLY, shared=True)
+    try:
+        text: bytes = os.read(handle, 200)
+    finally:
+        os.close(handle)
+    return text.decode(errors='replace').strip()
 
 
 def sync_folder(path: str) -> None:

@@ -77,6 +77,8 @@ class FolderStaging(Staging):
         *,
         on_progress: Callable[[int], None] = lambda copied: None,
     ) -> Checkpoint | None:
+        if lease.number == 1:  # nothing is earlier
+            return None
         number, checkpoint = self._latest(lease)
         try:
             if number is None or checkpoint is None:
@@ -156,7 +158,7 @@ class FolderStaging(Staging):
             if earlier:
                 files.remove(folder, self._pool)
             return
-        for number in self._numbers(lease) if earlier else [lease.number]:
+        for number in self._numbers(lease) if earlier and lease.number > 1 else [lease.number]:
             files.remove_folder(f'{folder}/{number:d}', self._pool)
         with contextlib.suppress(OSError):  # it holds a later claim, or is gone
             threads.original('os').rmdir(folder)

@@ -113,11 +113,18 @@ def vhdx(virtual_size: int = 2**20, *, parent: bool = False) -> bytes:
     return made
 
 
+def _crc32c_of(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_CRC32C = [_crc32c_of(byte) for byte in range(256)]
+
+
 def _with_crc32c(data: bytes) -> bytes:
     """Data with its checksum (Castagnoli's) at byte 4, computed as if that were zero."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        crc = crc >> 8 ^ _CRC32C[crc & 0xFF ^ byte]
     return data[:4] + struct.pack('<I', crc ^ 0xFFFFFFFF) + data[8:]

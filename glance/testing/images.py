@@ -15,7 +15,8 @@ from glance.testing._vhd import vhdx as vhdx
 
 def raw(size: int = 1024) -> bytes:
     """Bytes that are of no format."""
-    return bytes(1 + number % 251 for number in range(size))
+    period = bytes(range(1, 252))
+    return (period * (size // len(period) + 1))[:size]
 
 
 def qcow2(

@@ -20,7 +20,7 @@ EVENTS = (
     ('tasks', 'UPDATE OF cancelled_at', 'NEW.id', 'OLD.cancelled_at', 'NEW.cancelled_at'),
     ('task_queue', 'INSERT', 'NEW.task_id', 'NULL', 'NEW.lease'),
     ('task_queue', 'UPDATE OF lease', 'NEW.task_id', 'OLD.lease', 'NEW.lease'),
-    ('task_queue', 'UPDATE OF touched', 'NEW.task_id', 'OLD.owner', 'NEW.owner'),
+    ('task_queue', 'UPDATE OF touched', 'NEW.task_id', 'NEW.touched', 'NEW.owner'),
     ('task_queue', 'UPDATE OF outcome', 'NEW.task_id', 'OLD.outcome', 'NEW.outcome'),
     ('task_queue', 'DELETE', 'OLD.task_id', 'OLD.lease', 'NULL'),
     ('images', 'INSERT', 'NEW.created_by_task', 'NULL', 'NEW.status'),
@@ -97,7 +97,9 @@ def check(connection):
 
 
 def _is_of_a_caller(row):
-    """Whether this is part of the deletion of an image by a caller, or by the sweeper for one."""
+    """Whether a caller cancels a task, or an image is deleted by a caller or for one."""
+    if row.event == 'UPDATE OF touched':
+        return float(row.old) == 0  # a suspect that is to be cancelled need not wait
     if row.place not in ('images', 'image_locations'):
         return False
     return row.new in DELETED or (row.place == 'image_locations' and row.old in DELETED)

@@ -51,6 +51,7 @@ CLAIM = (claim(1), status('processing'))
 END = (TOUCH, OUTCOME, status('failure'), GONE)
 
 CANCEL = (cancelled(6),)
+CANCEL_WITHOUT_PAUSE = sa.update(task_queue).values(touched=0.0)
 # Another task, which is cancelled at once.
 RETRY = (
     sa.insert(tasks).values(
@@ -126,3 +127,18 @@ def test_one_who_writes_for_another_is_found(recording):
         stale.commit()
         with pytest.raises(AssertionError, match='wrote for'):
             history.check(other)
+
+
+def test_one_who_cancels_writes_for_no_holder(recording):
+    with recording.connect() as one, recording.connect() as other:
+        for connection, transaction in (
+            (one, POST),
+            (one, CLAIM),
+            (other, [claim(2, 'other')]),
+            (one, (CANCEL_WITHOUT_PAUSE, *CANCEL)),
+            (other, END),
+        ):
+            for statement in transaction:
+                connection.execute(statement)
+            connection.commit()
+        history.check(other)

@@ -18,7 +18,7 @@ OPTS = [
     ),
     cfg.IntOpt(
         'max_pool_size',
-        default=5,
+        default=10,
         min=1,
         help='Connections to a database server that each process keeps open. A third of all its '
         'connections, max_overflow included, is kept for requests; runs of tasks share the '
@@ -26,7 +26,7 @@ OPTS = [
     ),
     cfg.IntOpt(
         'max_overflow',
-        default=10,
+        default=5,
         min=0,
         help='Further connections to a database server that a process opens while it needs them.',
     ),

@@ -9,7 +9,6 @@ import collections.abc
 import functools
 import ipaddress
 import math
-import select
 import socket
 import typing
 
@@ -79,19 +78,8 @@ def wait_psycopg2(connection: typing.Any) -> None:
         if state not in (extensions.POLL_READ, extensions.POLL_WRITE):
             raise OperationalError(f'psycopg2 is in the unknown state {state}')
         writes = state == extensions.POLL_WRITE
-        if not _wait_for(connection.fileno(), writes, deadlines.left()):
+        if not threads.wait_for(connection.fileno(), writes, deadlines.left()):
             raise OperationalError(LATE)
-
-
-def _wait_for(descriptor: int, writes: bool, seconds: float | None) -> bool:
-    """Wait until a socket can be read, or written to. False if it cannot be in time."""
-    if threads.is_green():  # eventlet's select() lets other green threads run; it has no poll()
-        wanted = [descriptor]
-        read, write = ([], wanted) if writes else (wanted, [])
-        return any(select.select(read, write, [], seconds))
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT if writes else select.POLLIN)
-    return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 def connect_pymysql(connection_class: typing.Any, parameters: Parameters) -> typing.Any:

@@ -14,13 +14,24 @@ import typing
 
 import sqlalchemy as sa
 
+from glance.db import json_rows
 from glance.db.models import aware, naive, task_events, task_queue
 from glance.domain.events import Event
 from glance.domain.lease import Lease
 
 _c = task_events.c
 
-_INSERT_EVENT = sa.insert(task_events)
+_COLUMNS: dict[str, json_rows.Kind] = {
+    'task_id': 'id',
+    'seq': 'integer',
+    'at': 'time',
+    'kind': 'name',
+    'step': 'name',
+    'attempt': 'integer',
+    'host': 'name',
+    'process': 'name',
+    'detail': 'text',
+}
 _SELECT_OF_TASKS = (
     sa.select(task_events)
     .where(_c.task_id.in_(sa.bindparam('tasks', expanding=True)))
@@ -136,7 +147,13 @@ def _returning(update: sa.Update) -> typing.Any:
 def insert(connection: sa.Connection, rows: list[dict[str, typing.Any]]) -> None:
     """Insert rows of events, in one statement."""
     if rows:
-        connection.execute(_INSERT_EVENT, rows)
+        connection.execute(_insert(connection.dialect.name), {'rows': json.dumps(rows)})
+
+
+@functools.cache
+def _insert(dialect: str) -> sa.TextClause:
+    names = ', '.join(_COLUMNS)
+    return sa.text(f'INSERT INTO task_events ({names}) {json_rows.select(dialect, _COLUMNS)}')
 
 
 def record(connection: sa.Connection, task_id: str, *events: Event) -> None:
@@ -155,7 +172,7 @@ def row(task_id: str, seq: int, event: Event) -> dict[str, typing.Any]:
     return {
         'task_id': task_id,
         'seq': seq,
-        'at': naive(event.at),
+        'at': naive(event.at).isoformat(' ', 'microseconds'),
         'kind': event.kind,
         'step': event.step,
         'attempt': event.attempt,

@@ -9,6 +9,7 @@ import typing
 import sqlalchemy as sa
 
 from glance.db import events as db_events
+from glance.db import json_rows
 from glance.db.models import Name, now, task_queue
 from glance.db.sessions import Database
 from glance.domain.lease import Lease
@@ -16,22 +17,14 @@ from glance.domain.steps import RunReport
 
 _c = task_queue.c
 
-# How each kind of database reads rows from one parameter, a JSON list of objects.
-_FIELDS = ('task_id', 'lease', 'told', 'step', 'bytes', 'percent', 'steps')
-_READ_ROWS = {
-    'sqlite': """
-        SELECT {} FROM json_each(:rows)
-        """.format(', '.join(f"json_extract(value, '$.{name}') AS {name}" for name in _FIELDS)),
-    'postgresql': """
-        SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
-            task_id text, lease int, told int, step int, bytes bigint, percent int, steps text)
-        """,
-    'mysql': """
-        SELECT * FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-            task_id VARCHAR(36) PATH '$.task_id', lease INT PATH '$.lease', told INT PATH '$.told',
-            step INT PATH '$.step', bytes BIGINT PATH '$.bytes', percent INT PATH '$.percent',
-            steps LONGTEXT PATH '$.steps')) AS r
-        """,
+_FIELDS: dict[str, json_rows.Kind] = {
+    'task_id': 'id',
+    'lease': 'integer',
+    'told': 'integer',
+    'step': 'integer',
+    'bytes': 'integer',
+    'percent': 'integer',
+    'steps': 'text',
 }
 
 # Leases are renewed so many at a time: a transaction must not hold many entries for long.
@@ -51,7 +44,7 @@ _SELECT_LAST_EVENTS = sa.select(_c.task_id, _c.lease, _c.last_event).where(
 # MariaDB likes to read all entries of the holder first, and then waits for those that are locked.
 # STRAIGHT_JOIN, which SQLAlchemy cannot write, makes it look up each entry by its key.
 _RENEW_MYSQL = sa.text(f"""
-    UPDATE ({_READ_ROWS['mysql']}) AS renewed
+    UPDATE ({json_rows.select('mysql', _FIELDS)}) AS renewed
       STRAIGHT_JOIN task_queue AS entry
         ON entry.task_id = renewed.task_id AND entry.lease = renewed.lease
        AND entry.owner = :holder
@@ -70,7 +63,7 @@ def _renew(dialect: str) -> sa.Executable:
     if dialect == 'mysql':
         return _RENEW_MYSQL
     rows = (
-        sa.text(_READ_ROWS[dialect])
+        sa.text(json_rows.select(dialect, _FIELDS))
         .columns(
             sa.column('task_id', Name(36)),
             *(

@@ -14,7 +14,7 @@ from glance.db import connecting, deadlines, outages
 from glance.db.sessions import Database, Function, T
 
 # The options of [database] where a caller names none.
-POOLING = {'max_pool_size': 5, 'max_overflow': 10, 'pool_timeout': deadlines.TRANSACTION_TIME}
+POOLING = {'max_pool_size': 10, 'max_overflow': 5, 'pool_timeout': deadlines.TRANSACTION_TIME}
 KEPT_FOR_REQUESTS = 3  # one in so many connections is not for runs
 # Seconds before a transaction is repeated that another one was in the way of.
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0

@@ -23,6 +23,10 @@ COALESCE_DELAY = 0.01  # seconds to wait for more submissions, to claim them tog
 # Most runs that may do something else than wait for their source, unless there may be more
 # workers. With hundreds of them, requests would wait for a third of a second.
 MOST_BUSY = 16
+# While so many are busy, the processor is not idle if further tasks are claimed a bit later,
+# more at a time.
+ENOUGH_BUSY = MOST_BUSY // 2
+BUSY_COALESCE_DELAY = 0.02  # seconds
 # Most tasks that are claimed at a time, so that one of several processes does not take all.
 CLAIM_BATCH = 16
 # Seconds until the next look if more tasks may wait, and all that keeps them from being
@@ -123,7 +127,8 @@ class Claimer:
             if more and len(self._runs) < self._slots:
                 pause = min(pause, BUSY_PAUSE)
             if self._wake.wait(pause):
-                time.sleep(COALESCE_DELAY)
+                is_busy = self._runs.not_waiting() >= ENOUGH_BUSY
+                time.sleep(BUSY_COALESCE_DELAY if is_busy else COALESCE_DELAY)
             limit = self._throttle.claim_limit(CLAIM_BATCH)
 
     def _free(self) -> int:

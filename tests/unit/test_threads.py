@@ -251,3 +251,22 @@ def test_plug_ins_of_earlier_releases_find_the_pool_under_its_earlier_name():
     assert threads.NativePool is native_threads.NativePool
     with pytest.raises(AttributeError, match='no attribute'):
         threads.of_no_release  # noqa: B018
+
+
+def test_a_wait_for_a_socket_ends_when_it_is_ready_or_the_time_is_up():
+    one, other = socket.socketpair()
+    with one, other:
+        assert threads.wait_for(one.fileno(), True, 10)
+        assert not threads.wait_for(one.fileno(), False, 0.01)
+        other.send(b'x')
+        assert threads.wait_for(one.fileno(), False, 10)
+        assert threads.wait_for(one.fileno(), False, None)
+
+
+def test_others_run_while_one_waits_for_a_socket():
+    one, other = socket.socketpair()
+    with one, other:
+        sender = threading.Timer(0.01, other.send, [b'x'])
+        sender.start()
+        assert threads.wait_for(one.fileno(), False, 10)
+        sender.join()

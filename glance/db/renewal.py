@@ -75,11 +75,11 @@ def _renew(dialect: str) -> sa.Executable:
         .subquery('renewed')
     )
     new = rows.c
+    # SQLite would search the entries by an index of their owner, and read all rows for each.
+    owner = sa.func.coalesce(_c.owner, '')
     return (
         sa.update(task_queue)
-        .where(
-            _c.task_id == new.task_id, _c.lease == new.lease, _c.owner == sa.bindparam('holder')
-        )
+        .where(_c.task_id == new.task_id, _c.lease == new.lease, owner == sa.bindparam('holder'))
         .values(
             expires_at=now() + sa.bindparam('seconds'),
             last_event=_c.last_event + new.told,

@@ -6,11 +6,8 @@ time is from the first POST to the last end. No source may be asked twice.
 """
 
 import contextlib
-import signal
 import statistics
-import subprocess
 import sys
-import time
 
 import databases
 import harness
@@ -22,36 +19,6 @@ QUESTION = __doc__.split('\n', 1)[0]
 NUMBERS = (1, 2)
 
 
-@contextlib.contextmanager
-def conductor(service, number):
-    """A glance-conductor with the configuration of the service; yields its process id."""
-    log_path = service.state / f'conductor-{number}.log'
-    with open(log_path, 'w') as log:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                '-W',
-                'ignore',
-                '-m',
-                'glance.cmd.conductor',
-                '--config-file',
-                service.config,
-            ],
-            stderr=log,
-            stdout=log,
-        )
-        try:
-            until = time.monotonic() + 90
-            while 'Running tasks' not in log_path.read_text():
-                if process.poll() is not None or time.monotonic() > until:
-                    raise SystemExit(f'A conductor did not start: {log_path.read_text()}')
-                time.sleep(0.01)
-            yield process.pid
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-
-
 def one_run(number, imports, clients):
     options = {'task': {'conduct': 'false'}}
     with contextlib.ExitStack() as stack:
@@ -61,7 +28,10 @@ def one_run(number, imports, clients):
         service = stack.enter_context(
             harness.Service(options | database.options, source_port=source.port)
         )
-        pids = [stack.enter_context(conductor(service, one)) for one in range(number)]
+        pids = [
+            stack.enter_context(harness.beside(service, 'conductor', 'Running tasks', one))
+            for one in range(number)
+        ]
         small_imports.load(service, source, clients * number, clients)  # warm
         asked = len(source.requests)
         used = sum(map(harness.cpu_seconds, pids))

@@ -168,6 +168,30 @@ class Service:
 
 
 @contextlib.contextmanager
+def beside(service, program, ready, number=0):
+    """Another program with the configuration of a service; yields its process id.
+
+    program  its name behind glance-
+    ready    what its log says when it has started
+    number   of those with this name
+    """
+    log_path = service.state / f'{program}-{number}.log'
+    command = ['-W', 'ignore', '-m', f'glance.cmd.{program}', '--config-file', service.config]
+    with open(log_path, 'w') as log:
+        process = subprocess.Popen([sys.executable, *command], stderr=log, stdout=log)
+        try:
+            until = time.monotonic() + PATIENCE
+            while ready not in log_path.read_text():
+                if process.poll() is not None or time.monotonic() > until:
+                    raise SystemExit(f'glance-{program} did not start: {log_path.read_text()}')
+                time.sleep(0.01)
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
 def measured(service, server_cpu=lambda: 0.0):
     """A dict that holds, after the block: wall and CPU seconds, PSS, and others' CPU.
 

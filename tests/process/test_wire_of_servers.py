@@ -33,7 +33,11 @@ NO_TASK = '11111111-1111-4111-8111-111111111111'
 
 @pytest.fixture(
     scope='module',
-    params=['glance-api', 'uwsgi', pytest.param('gunicorn', marks=pytest.mark.soak)],
+    params=[
+        'glance-api',
+        pytest.param('uwsgi', marks=pytest.mark.soak),
+        pytest.param('gunicorn', marks=pytest.mark.soak),
+    ],
 )
 def server(request, tmp_path_factory, missing):
     name = request.param

@@ -127,7 +127,8 @@ class Server(Api):
 
 @pytest.fixture(
     params=[
-        *STARTS_BY_HOOK,
+        'uwsgi',
+        pytest.param('gunicorn', marks=pytest.mark.soak),
         # These differ in where they fork.
         pytest.param('uwsgi-lazy', marks=pytest.mark.soak),
         pytest.param('gunicorn-plain', marks=pytest.mark.soak),

@@ -26,6 +26,10 @@ import urllib.request
 
 TICKS = os.sysconf('SC_CLK_TCK')
 PATIENCE = 120  # seconds for the start and the end of a service
+BROKERS = {  # transport to address
+    'redis': os.environ.get('GLANCE_TEST_REDIS', 'redis://127.0.0.1:6379/0'),
+    'amqp': os.environ.get('GLANCE_TEST_AMQP', 'amqp://guest:guest@127.0.0.1:5672//'),
+}
 
 
 def call(service, method, path, body=None):
@@ -133,11 +137,7 @@ class Service:
         )
         self._log = open(self.state / 'log', 'w')  # noqa: SIM115 - closed in stop()
         began = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, '-W', 'ignore', '-m', 'glance.cmd.api', '--config-file', config],
-            stderr=self._log,
-            stdout=self._log,
-        )
+        self._process = _begin('api', config, self._log)
         self.pid = self._process.pid
         self._await_answer()
         self.ready_after = time.monotonic() - began
@@ -167,6 +167,11 @@ class Service:
         shutil.rmtree(self.state, ignore_errors=True)
 
 
+def _begin(program, config, log):
+    command = ['-W', 'ignore', '-m', f'glance.cmd.{program}', '--config-file', config]
+    return subprocess.Popen([sys.executable, *command], stderr=log, stdout=log)
+
+
 @contextlib.contextmanager
 def beside(service, program, ready, number=0):
     """Another program with the configuration of a service; yields its process id.
@@ -176,9 +181,8 @@ def beside(service, program, ready, number=0):
     number   of those with this name
     """
     log_path = service.state / f'{program}-{number}.log'
-    command = ['-W', 'ignore', '-m', f'glance.cmd.{program}', '--config-file', service.config]
     with open(log_path, 'w') as log:
-        process = subprocess.Popen([sys.executable, *command], stderr=log, stdout=log)
+        process = _begin(program, service.config, log)
         try:
             until = time.monotonic() + PATIENCE
             while ready not in log_path.read_text():

@@ -35,10 +35,6 @@ from glance.messaging.link import Link
 from glance.testing.fakes.queue import FakeQueue
 from glance.testing.fakes.toolbox import fake_toolbox
 
-ADDRESSES = {
-    'redis': os.environ.get('GLANCE_TEST_REDIS', 'redis://127.0.0.1:6379/0'),
-    'amqp': os.environ.get('GLANCE_TEST_AMQP', 'amqp://guest:guest@127.0.0.1:5672//'),
-}
 AT_ONCE = 16
 FLOWS = 200
 REMOTE = 3  # steps of each flow
@@ -76,7 +72,7 @@ def work(transport, exchange):
         if isinstance(message, Order):
             link.send(message.reply_to, Answer(link.address, message.sending, Ending.DONE))
 
-    link = Link(Broker(transport, ADDRESSES[transport], exchange), uuid.uuid4().hex, receive)
+    link = Link(Broker(transport, harness.BROKERS[transport], exchange), uuid.uuid4().hex, receive)
     link.start()
     ended = threading.Event()
 
@@ -114,7 +110,7 @@ def measure(transport, flows):
     toolbox.fill(fake_toolbox(queue, runs))
     directory = WorkerDirectory('1', 'x', ['default'], 5)
     remote = RemoteSteps(runs, directory, 5)
-    broker = Broker(transport, ADDRESSES[transport], exchange)
+    broker = Broker(transport, harness.BROKERS[transport], exchange)
     link = Link(broker, uuid.uuid4().hex, remote.receive)
     remote.start(link)
     link.start()
@@ -182,7 +178,7 @@ def main():
         arguments,
         __doc__.splitlines()[0],
         {'flows': flows, 'at once': AT_ONCE, 'steps here and at the worker': [2, REMOTE]},
-        [measure(transport, flows) for transport in ADDRESSES],
+        [measure(transport, flows) for transport in harness.BROKERS],
     )
 
 

@@ -6,7 +6,6 @@ each kind of broker. It needs a broker of each kind here.
 """
 
 import contextlib
-import os
 import statistics
 import sys
 import uuid
@@ -19,21 +18,17 @@ from glance.testing.source_server import Answer, SourceServer
 
 QUESTION = __doc__.split('\n', 1)[0]
 PIECE = b'\x5a' * 2**20
-ADDRESSES = {
-    'redis': os.environ.get('GLANCE_TEST_REDIS', 'redis://127.0.0.1:6379/0'),
-    'amqp': os.environ.get('GLANCE_TEST_AMQP', 'amqp://guest:guest@127.0.0.1:5672//'),
-}
-WAYS = ('parallel', *ADDRESSES)
+WAYS = ('parallel', *harness.BROKERS)
 
 
 def options_of(way):
     if way == 'parallel':
-        return {'taskflow_executor': {'engine_mode': 'parallel'}}
+        return small_imports.WAYS['taskflow-parallel']
     return {
         'taskflow_executor': {'engine_mode': 'worker-based'},
         'taskflow_workers': {
             'transport': way,
-            'address': ADDRESSES[way],
+            'address': harness.BROKERS[way],
             'exchange': f'glance-bench-{uuid.uuid4().hex[:8]}',
         },
     }

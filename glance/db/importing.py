@@ -20,10 +20,9 @@ SELECT_STATE = sa.select(images.c.status, images.c.deleted, images.c.created_by_
 )
 SELECT_STATE_FOR_UPDATE = SELECT_STATE.with_for_update()
 
+_IS_IMPORTING = sa.and_(images.c.status == Status.IMPORTING, images.c.deleted.is_(False))
 _SELECT_IMPORTING = sa.select(images.c.created_by_task, images.c.id).where(
-    images.c.id.in_(sa.bindparam('ids', expanding=True)),
-    images.c.status == Status.IMPORTING,
-    images.c.deleted.is_(False),
+    images.c.id.in_(sa.bindparam('ids', expanding=True)), _IS_IMPORTING
 )
 
 # The columns that are known when the bytes are stored.
@@ -32,8 +31,7 @@ _ACTIVATE_IMAGE = (
     sa.update(images)
     .where(
         images.c.id == sa.bindparam('image'),
-        images.c.status == Status.IMPORTING,
-        images.c.deleted.is_(False),
+        _IS_IMPORTING,
         images.c.created_by_task == sa.bindparam('task'),
     )
     .values(

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from glance.db import events as db_events
 from glance.db import json_rows
-from glance.db.models import Name, now, task_queue
+from glance.db.models import now, task_queue
 from glance.db.sessions import Database
 from glance.domain.lease import Lease
 from glance.domain.steps import RunReport
@@ -64,14 +64,7 @@ def _renew(dialect: str) -> sa.Executable:
         return _RENEW_MYSQL
     rows = (
         sa.text(json_rows.select(dialect, _FIELDS))
-        .columns(
-            sa.column('task_id', Name(36)),
-            *(
-                sa.column(name, sa.BigInteger)
-                for name in ('lease', 'told', 'step', 'bytes', 'percent')
-            ),
-            sa.column('steps', sa.Text),
-        )
+        .columns(*map(sa.column, _FIELDS))
         .subquery('renewed')
     )
     new = rows.c

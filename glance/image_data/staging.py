@@ -158,7 +158,7 @@ class FolderStaging(Staging):
             if earlier:
                 files.remove(folder, self._pool)
             return
-        for number in self._numbers(lease) if earlier and lease.number > 1 else [lease.number]:
+        for number in self._numbers(lease) if earlier else [lease.number]:
             files.remove_folder(f'{folder}/{number:d}', self._pool)
         with contextlib.suppress(OSError):  # it holds a later claim, or is gone
             threads.original('os').rmdir(folder)

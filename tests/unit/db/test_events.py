@@ -1,9 +1,12 @@
 """Events in the database: after lost answers, and told by whoever writes for a task."""
 
+import datetime
+
 import pytest
 import sqlalchemy as sa
 
 from glance.db import events, fence
+from glance.db.models import task_events
 from glance.domain import errors
 from glance.domain.events import Kind, event_here
 from glance.domain.lease import DatabaseGone, Progress
@@ -99,3 +102,17 @@ def test_what_is_handed_back_leaves_no_statement_behind(queue, stalled):
         queue.release(claim.lease, Progress(0, bytes_done), stalled=stalled)
         kept.add(events._returning.cache_info().currsize)
     assert len(kept) == 1
+
+
+def test_each_column_of_an_event_is_written(queue):
+    """The INSERT has a table of columns of its own; what is not in it would be lost."""
+    written = {column.name: 1 for column in task_events.c if column.type.python_type is int}
+    written |= {column.name: '1' for column in task_events.c if column.name not in written}
+    written['at'] = '2026-11-28 04:50:28.262290'
+    queue.database.write(lambda connection: events.insert(connection, [written]))
+    [found] = queue.database.read(
+        lambda connection: connection.execute(
+            sa.select(task_events).where(task_events.c.task_id == '1')
+        ).all()
+    )
+    assert found._mapping == written | {'at': datetime.datetime(2026, 11, 28, 4, 50, 28, 262290)}
